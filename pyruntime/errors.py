@@ -1,0 +1,143 @@
+"""The error tree, and the words engines look for.
+
+PyruntimeError                     every refusal; message, optional hint; exit status 1
+├── UsageError                     the command line is wrong
+├── BundleError                    the bundle or config.json cannot be read
+│   └── SpecError                  findings: every mistake of the document at once
+├── ContainerError                 about one container; carries its id
+│   ├── NoSuchContainer            "container does not exist"
+│   ├── ContainerExists            "container with given ID already exists"
+│   └── WrongStatus                "container not running" and its relatives
+├── UnsupportedError               the kernel, a controller or this build lacks what was asked for
+├── StepError                      a step of the plan failed; names step, side and property
+│   ├── HookError                  a hook failed, timed out or could not be run
+│   └── ProgramError               the program is missing or may not be executed
+└── InternalError                  our bug; the only one that is shown with a traceback
+KernelError(OSError)               a system call failed: call, errno, path; wrapped on its way out
+
+Messages are lower case, without a full stop, outermost context first, and end in the kernel's words as Go
+writes them (``no such file or directory``): Docker matches them case-sensitively. See WORDS.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# The substrings engines match (containerd, CRI-O, Podman, Docker), pinned by tests/unit/test_engine_words.py.
+WORDS = {
+    "unknown id": "container does not exist",
+    "not running": "container not running",
+    "not paused": "container not paused",
+    "exists": "container with given ID already exists",
+    "bad id": "invalid container ID format",
+    "no process": "no such process",
+    "started": "cannot start an already running container",
+    "start stopped": "cannot start a container that has stopped",
+    "no config": "JSON specification file config.json not found",
+    "not in path": "executable file not found in $PATH",
+}
+
+
+class PyruntimeError(Exception):
+    """A refusal with one sentence for the reader and, where there is something to do, a hint."""
+
+    exit_status = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class UsageError(PyruntimeError):
+    """The command line cannot be understood; see `pyruntime VERB --help`."""
+
+
+class BundleError(PyruntimeError):
+    """The bundle directory or its config.json cannot be read."""
+
+
+class SpecError(BundleError):
+    """config.json was read, but asks for something impossible; `findings` lists all of it."""
+
+    def __init__(self, findings: Sequence[tuple[str, str, str]], hint: str | None = None) -> None:
+        self.findings = list(findings)
+        rows = [f"{pointer or '/'}: {what}" + (f" ({why})" if why else "")
+                for pointer, what, why in self.findings]
+        count = len(rows)
+        head = "config.json: " if count == 1 else f"config.json has {count} mistakes: "
+        super().__init__(head + "; ".join(rows), hint)
+
+
+class ContainerError(PyruntimeError):
+    """Something about one container, whose id is `container_id`."""
+
+    def __init__(self, container_id: str, message: str, hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.container_id = container_id
+
+
+class NoSuchContainer(ContainerError):
+    """No state is recorded under that id; was the same --root given?"""
+
+    def __init__(self, container_id: str) -> None:
+        super().__init__(container_id, WORDS["unknown id"])
+
+
+class ContainerExists(ContainerError):
+    """The id is taken; delete the old container or choose another id."""
+
+    def __init__(self, container_id: str) -> None:
+        super().__init__(container_id, WORDS["exists"])
+
+
+class WrongStatus(ContainerError):
+    """The verb does not fit the container's status."""
+
+
+class UnsupportedError(PyruntimeError):
+    """What was asked for needs a newer kernel, a missing controller or another build."""
+
+
+class StepError(PyruntimeError):
+    """A step of the plan failed. `pointer` is the property of config.json that asked for it."""
+
+    def __init__(self, message: str, pointer: str = "", side: str = "host", errno: int = 0,
+                 hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.pointer = pointer
+        self.side = side
+        self.errno = errno
+
+
+class HookError(StepError):
+    """A hook exited non-zero, ran past its timeout or could not be executed."""
+
+
+class ProgramError(StepError):
+    """The container's program is not there or may not be executed (`exec` ends with 127 or 126)."""
+
+
+class InternalError(PyruntimeError):
+    """Our bug: please report it together with the traceback."""
+
+
+class KernelError(OSError):
+    """A system call failed. `call` names it as the manual does; errno and filename as in OSError."""
+
+    def __init__(self, number: int, call: str, path: str = "") -> None:
+        super().__init__(number, f"{call}: {strerror(number)}", path or None)
+        self.call = call
+
+
+def strerror(number: int) -> str:
+    """The kernel's words for an errno as Go spells them (lower case)."""
+    import posix
+
+    text = posix.strerror(number)
+    return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
