@@ -1,0 +1,15 @@
+"""Fixtures of the hostile bundles, and the list of what a reference runtime is known to fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lib.stage import bundle, excuse, nothing_leaks, stage
+
+__all__ = ["bundle", "nothing_leaks", "stage"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    excuse(items, Path(__file__).with_name("reference.toml"))

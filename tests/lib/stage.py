@@ -1,0 +1,83 @@
+"""The fixtures of every test that makes containers: private namespaces, a subreaper, the leak check.
+
+The test process leaves the host's mount, network, ipc and uts namespaces before the first test. The runtime
+under test then has a host of its own to litter, nothing it does wrong reaches the machine, and what other
+people mount meanwhile does not look like a leak.
+
+A directory of such tests has a conftest.py that imports the three fixtures.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lib import kernel, leaks, programs
+from tests.lib.bundle import Bundle
+
+
+@functools.cache
+def enter() -> None:
+    """Once for the process, whatever imports the fixtures."""
+    spaces = kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+    kernel.unshare(spaces)
+    kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+    kernel.become_subreaper()
+
+
+def excuse(items: Iterable[pytest.Item], table: Path) -> None:
+    """Marks the tests a reference runtime is known to fail; one that passes after all is an error."""
+    known: dict[str, str] = tomllib.loads(table.read_text()).get(programs.runtime_name(), {})
+    here = str(table.parent)
+    unused = {name for name in known if not (table.parent / name.partition("::")[0]).is_file()}
+    collected = set()
+    for item in items:
+        if str(item.path.parent) != here:
+            continue
+        short = f"{item.path.name}::{item.name}"
+        collected.add(short.partition("[")[0])
+        reason = known.get(short) or known.get(short.partition("[")[0])
+        if reason:
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+    files = {name.partition("::")[0] for name in collected}
+    unused |= {
+        name
+        for name in known
+        if name.partition("::")[0] in files and name.partition("[")[0] not in collected
+    }
+    if unused:
+        raise pytest.UsageError(f"{table.name} lists tests that do not exist: {', '.join(sorted(unused))}")
+
+
+@pytest.fixture(scope="session")
+def stage() -> None:
+    """The right to make containers, the programs, namespaces of our own: without them nothing runs."""
+    if os.geteuid() != 0:
+        pytest.exit("these tests need root: run them as root, they are never skipped", 1)
+    try:
+        programs.runtime_command()
+        programs.inside()
+    except programs.MissingProgram as problem:
+        pytest.exit(str(problem), 1)
+    enter()
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks(stage: None) -> Iterator[None]:
+    """Host before = host after, or the test fails, whatever it tested."""
+    before = leaks.Host.now()
+    yield
+    differences = leaks.settled(before)
+    leaks.sweep(before)
+    assert not differences, "the host is not as it was:\n" + "\n".join(differences)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    """A bundle whose container reports what it sees and ends."""
+    return Bundle(tmp_path / "bundle")
