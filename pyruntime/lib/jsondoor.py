@@ -2,7 +2,7 @@
 
 `loads` is stricter than the standard library: UTF-8 only, no byte order mark, no NaN or infinities,
 integers of at most 20 digits, no key twice in one object (an admission check may have read the
-first, we the last), nesting of at most 64, no NUL and no lone surrogate in any text. A number such
+first, we the last), nesting of at most 64, no NUL and no lone surrogate in a string. A number such
 as `1.0` that is whole comes out as an integer: no float ever stands where the schema says integer.
 
 The fast path is CPython's own C scanner. It raises whatever its version raises on bad text
@@ -12,15 +12,16 @@ asked why: `_Reader` reads the text again, slowly, and names the line and column
 
 from __future__ import annotations
 
-try:
-    import _json
-except ImportError:  # an interpreter built without the accelerator: the slow reader does all
-    _json = None  # type: ignore[assignment]
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, NoReturn
+
+_json: Any
+try:
+    import _json
+except ImportError:  # an interpreter built without the accelerator: the slow reader does all
+    _json = None
 
 MAX_DEPTH = 64
 MAX_DIGITS = 20
@@ -117,7 +118,7 @@ class _Hooks:
     parse_constant = staticmethod(_constant)
 
 
-_scan: Any = _json.make_scanner(_Hooks()) if _json is not None else None  # type: ignore[arg-type]
+_scan: Any = _json.make_scanner(_Hooks()) if _json is not None else None
 
 
 def _is_too_deep(value: object) -> bool:
@@ -167,7 +168,7 @@ class _Reader:
         char = self.text[self.index : self.index + 1]
         if char == '"':
             return self.string()
-        if char == "{" or char == "[":
+        if char in ("{", "["):
             self.depth += 1
             if self.depth > MAX_DEPTH:
                 self.fail(f"nested deeper than {MAX_DEPTH} levels")
@@ -180,7 +181,7 @@ class _Reader:
             if self.text.startswith(word, self.index):
                 self.index += len(word)
                 return meaning
-        self.fail(self.unexpected("a value"))
+        return self.fail(self.unexpected("a value"))
 
     def unexpected(self, wanted: str) -> str:
         for word in ("NaN", "Infinity", "-Infinity"):
@@ -237,9 +238,9 @@ class _Reader:
                 self.index = index + 1
                 return "".join(parts)
             if not char:
-                self.fail("a text is not closed", start)
+                self.fail("a string is not closed", start)
             if char < " ":
-                self.fail("a control character in a text", index)
+                self.fail("a control character in a string", index)
             if char == "\\":
                 char, index = self.escape(index + 1)
             else:
@@ -254,13 +255,13 @@ class _Reader:
             return _ESCAPES[char], index + 1
         code = self.hexadecimal(index + 1)
         if code == 0:
-            self.fail("a NUL in a text", index - 1)
+            self.fail("a NUL in a string", index - 1)
         if 0xD800 <= code < 0xDC00 and self.text.startswith("\\u", index + 5):
             low = self.hexadecimal(index + 7)
             if 0xDC00 <= low < 0xE000:
                 return chr(0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00)), index + 11
         if 0xD800 <= code < 0xE000:
-            self.fail("half of a surrogate pair in a text", index - 1)
+            self.fail("half of a surrogate pair in a string", index - 1)
         return chr(code), index + 5
 
     def hexadecimal(self, index: int) -> int:
@@ -305,7 +306,8 @@ class _Reader:
 
 def _quote(text: str) -> str:
     if _json is not None:
-        return _json.encode_basestring(text)
+        quoted: str = _json.encode_basestring(text)
+        return quoted
     table = {34: '\\"', 92: "\\\\", 8: "\\b", 12: "\\f", 10: "\\n", 13: "\\r", 9: "\\t"}
     for code in range(32):
         table.setdefault(code, f"\\u{code:04x}")

@@ -1,0 +1,100 @@
+"""From a bundle to a document that keeps to the schema, or to every reason why it does not.
+
+`read_config` takes exactly one regular file of bounded size and never waits on it: what an engine
+calls config.json may be a fifo, a device or endless. The bytes it returns are the ones to parse and
+to keep. `parse` refuses with all findings at once: the schema's, our own rules', and the features'.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pyruntime.errors import WORDS, BundleError, SpecError, strerror
+from pyruntime.lib import jsondoor
+from pyruntime.spec import check, rules
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pyruntime.spec.check import Finding
+
+    Document = dict[str, object]
+    Rules = Callable[[Document], Iterable[tuple[str, str]]]
+
+NAME = "config.json"
+MAX_BYTES = 16 << 20
+_CHUNK = 1 << 20
+_FLAGS = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
+_TYPE_MASK, _REGULAR = 0o170000, 0o100000
+
+
+def read_config(bundle_fd: int) -> bytes:
+    """The bytes of config.json in the directory `bundle_fd`."""
+    try:
+        fd = posix.open(NAME, _FLAGS, dir_fd=bundle_fd)
+    except FileNotFoundError:
+        raise BundleError(WORDS["no config"]) from None
+    except OSError as error:
+        raise BundleError(f"open {NAME}: {strerror(error.errno or 0)}") from None
+    try:
+        return _read_regular(fd)
+    except OSError as error:
+        raise BundleError(f"read {NAME}: {strerror(error.errno or 0)}") from None
+    finally:
+        posix.close(fd)
+
+
+def _read_regular(fd: int) -> bytes:
+    facts = posix.fstat(fd)
+    if facts.st_mode & _TYPE_MASK != _REGULAR:
+        raise BundleError(f"read {NAME}: not a regular file")
+    # A file may grow after fstat: what is read decides, and one byte too many is enough to know.
+    parts: list[bytes] = []
+    size = 0
+    while size <= MAX_BYTES:
+        part = posix.read(fd, min(_CHUNK, MAX_BYTES + 1 - size))
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+        size += len(part)
+    raise BundleError(f"read {NAME}: larger than {MAX_BYTES >> 20} MiB")
+
+
+def parse(
+    data: bytes,
+    where: str = NAME,
+    what: str = "config",
+    *,
+    warnings: list[Finding] | None = None,
+    extra_rules: Rules | None = None,
+) -> Document:
+    """The document in `data`, valid as `what`, or BundleError (not JSON) or SpecError (findings).
+
+    `where` is the file's name for messages. `extra_rules` yields (pointer, why) of a document that
+    keeps to the schema; it is also run on the sound part of one that does not.
+    """
+    try:
+        document = jsondoor.loads(data)
+    except jsondoor.JsonError as error:
+        raise BundleError(f"{where} is not valid JSON: {error}") from None
+    findings, notices = check.inspect(document, what)
+    if warnings is not None:
+        warnings += notices
+    sound = document
+    if findings:
+        from pyruntime.spec import sound as remedy
+
+        findings = remedy.explained(document, what, findings)
+        sound = remedy.sound_part(document, what)
+    if sound is not None:
+        assert isinstance(sound, dict)
+        if what == "config":
+            findings += [(pointer, why, "") for pointer, why in rules.rules(sound)]
+        if extra_rules is not None:
+            findings += [(pointer, why, "") for pointer, why in extra_rules(sound)]
+    if findings:
+        from pyruntime.spec.sentences import sort_key
+
+        raise SpecError(sorted(findings, key=sort_key))
+    return document  # type: ignore[return-value]
