@@ -1,0 +1,167 @@
+"""Compiles the package into frozen.c, the launcher's own frozen tables (build time only).
+
+A module is frozen when everything it imports at its top can be imported in the launcher: C modules
+of modules.h, extension modules installed beside the executable, other frozen modules. The rest
+(explain, extras, …) stays in PREFIX/lib/pyruntime for the full interpreter.
+
+Each module is compiled with optimize=2, and without what only type checkers read: annotations,
+`if TYPE_CHECKING:` blocks and `from __future__` lines (which would be an import at run time).
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import marshal
+import re
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ALWAYS_BUILTIN = {"builtins", "sys"}
+
+
+def builtin_modules() -> set[str]:
+    """The C modules the launcher carries, read from the list that is compiled into it."""
+    rows = re.findall(r"X\((\w+), \w+\)", (HERE / "modules.h").read_text())
+    return set(rows) | ALWAYS_BUILTIN
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+    )
+
+
+def top_level_imports(tree: ast.Module) -> list[ast.Import | ast.ImportFrom]:
+    """Imports that run when the module is imported: not in functions, not for type checkers."""
+    found: list[ast.Import | ast.ImportFrom] = []
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.append(node)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        elif is_type_checking(node):
+            waiting.extend(node.orelse)  # type: ignore[attr-defined]
+        else:
+            waiting.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def imported_names(node: ast.Import | ast.ImportFrom, known: set[str]) -> set[str]:
+    """The modules one import statement loads; `known` are the modules of the package."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    module = node.module or ""
+    if module == "__future__":
+        return set()
+    submodules = {f"{module}.{alias.name}" for alias in node.names}
+    return {module} | (submodules & known)
+
+
+def package_modules(package: Path) -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    modules = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return modules
+
+
+def freezable(modules: dict[str, Path], extensions: set[str]) -> list[str]:
+    """The modules that can be imported in the launcher, found by striking out until none falls."""
+    known = set(modules) | extensions
+    needs = {}
+    for name, path in modules.items():
+        tree = ast.parse(path.read_text(), str(path))
+        wanted = [imported_names(node, known) for node in top_level_imports(tree)]
+        needs[name] = set().union(*wanted)
+    available = builtin_modules() | extensions
+    hot = {name for name in modules if not name.endswith("__main__")}
+    while True:
+        fallen = {
+            name
+            for name in hot
+            if needs[name] - available - hot or name.rpartition(".")[0] not in hot | {""}
+        }
+        if not fallen:
+            return sorted(hot)
+        hot -= fallen
+
+
+class _Stripper(ast.NodeTransformer):
+    """Takes out what only type checkers read."""
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        return None if node.module == "__future__" else node
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        if is_type_checking(node):
+            return node.orelse
+        node.body = node.body or [ast.copy_location(ast.Pass(), node)]
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        self.generic_visit(node)
+        if node.value is None:
+            return None
+        return ast.copy_location(ast.Assign([node.target], node.value), node)
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self._keep_body(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return self._keep_body(node)
+
+    def _keep_body(self, node: ast.FunctionDef | ast.ClassDef) -> ast.AST:
+        self.generic_visit(node)
+        node.body = node.body or [ast.copy_location(ast.Pass(), node)]
+        return node
+
+
+def frozen_code(source: str, label: str) -> bytes:
+    tree = ast.fix_missing_locations(_Stripper().visit(ast.parse(source, label)))
+    flags = __future__.annotations.compiler_flag
+    return marshal.dumps(compile(tree, label, "exec", flags, dont_inherit=True, optimize=2))
+
+
+def write_tables(out: Path, rows: list[tuple[str, bytes, bool]]) -> None:
+    """frozen.c and the one binary file it includes; the import system itself is the first row."""
+    blob, table, offset = out / "frozen.bin", [], 0
+    for name, code, is_package in rows:
+        where = f'{{ "{name}", &pr_blob[{offset}], {len(code)}, {int(is_package)}, NULL }},'
+        table.append("\t" + where)
+        offset += len(code)
+    blob.write_bytes(b"".join(code for _, code, _ in rows))
+    template = (HERE / "frozen.c.in").read_text()
+    text = template.replace("@BLOB@", str(blob)).replace("@BOOTSTRAP@", table[0])
+    (out / "frozen.c").write_text(text.replace("@MODULES@", "\n".join(table[1:])))
+
+
+def freeze(package: Path, out: Path, interpreter: str, extensions: dict[str, str]) -> list[str]:
+    """Writes the tables beneath `out` and returns the names of the frozen modules."""
+    modules = package_modules(package)
+    names = freezable(modules, set(extensions))
+    facts = f"\nINTERPRETER = {interpreter!r}\nEXTENSIONS = {extensions!r}\n"
+    bootstrap = (HERE / "bootstrap.py").read_text()
+    launcher = (HERE / "_launcher.py").read_text() + facts
+    rows = [
+        ("_frozen_importlib", frozen_code(bootstrap, "<launcher>/bootstrap.py"), False),
+        ("_launcher", frozen_code(launcher, "<launcher>/_launcher.py"), False),
+        ("_io", frozen_code((HERE / "_io.py").read_text(), "<launcher>/_io.py"), False),
+    ]
+    for name in names:
+        path = modules[name]
+        label = f"<launcher>/{path.relative_to(package.parent)}"
+        rows.append((name, frozen_code(path.read_text(), label), path.name == "__init__.py"))
+    write_tables(out, rows)
+    return names

@@ -1,0 +1,53 @@
+"""The command in the ordinary interpreter: `python -m pyruntime`, pip's script, and full.py.
+
+Engines start us in the bundle's directory, so the first statement takes the current directory off
+the module path: a json.py of the bundle must not run as us. (`python -P -m pyruntime` is better
+still: without -P, Python itself looks there for the package before this line is reached.)
+"""
+
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]
+
+# Only now: nothing may be imported before the line above.
+import _signal
+import fcntl
+import posix
+
+_NULL_DEVICE = posix.makedev(1, 3)
+
+
+def main() -> None:
+    """Runs the command line in sys.argv and exits with its status."""
+    _take_stdio()
+    _restore_signals()
+    from pyruntime.cli.main import main as run
+
+    posix._exit(run(sys.argv[1:]) & 0xFF)
+
+
+def _take_stdio() -> None:
+    """As the launcher does (native/launcher/stdio_check.h): 0, 1 and 2 are never left free."""
+    for fd in range(3):
+        try:
+            fcntl.fcntl(fd, fcntl.F_GETFD)
+        except OSError:
+            # A fake /dev/null would collect what we write; there is nobody to tell.
+            if posix.open("/dev/null", posix.O_RDWR | posix.O_NOFOLLOW) != fd:
+                posix._exit(1)
+            if posix.fstat(fd).st_rdev != _NULL_DEVICE:
+                posix._exit(1)
+
+
+def _restore_signals() -> None:
+    """Python ignores SIGPIPE and SIGXFSZ and turns SIGINT into an exception; children would inherit
+    the first two, and a runtime that is interrupted must die of the signal."""
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(number, _signal.SIG_DFL)
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+
+if __name__ == "__main__":
+    main()
