@@ -14,6 +14,5 @@ struct _inittab _PyImport_Inittab[] = {
 	/* No init function: the interpreter makes these two itself. */
 	{ "builtins", NULL },
 	{ "sys", NULL },
-	PR_MODULES(PR_ROW)
-	{ NULL, NULL },
+	PR_MODULES(PR_ROW){ NULL, NULL },
 };

@@ -1,5 +1,6 @@
 /*
- * The installed `pyruntime`: CPython embedded with only its core initialised, the package frozen in.
+ * The installed `pyruntime`: CPython embedded with only its core initialised, the package frozen
+ * in.
  *
  * An engine starts this program for every verb, so the interpreter's start-up is most of what a
  * small verb costs. What is left out, and why that is sound:
@@ -65,9 +66,9 @@ static void pr_start(void)
 	config._init_main = 0;
 	PyImport_FrozenModules = pr_frozen_modules;
 	/*
-	 * A verb lives for milliseconds; the collector would only find what exit frees anyway. It is
-	 * switched off here and not by PyGC_Disable() because it would run twice while the static
-	 * types are made (6 % of the start).
+	 * A verb lives for milliseconds; the collector would only find what exit frees anyway. It
+	 * is switched off here and not by PyGC_Disable() because it would run twice while the
+	 * static types are made (6 % of the start).
 	 */
 	_PyRuntime._main_interpreter.gc.enabled = 0;
 	status = Py_InitializeFromConfig(&config);

@@ -9,8 +9,9 @@
 #define PYRUNTIME_MODULES_H
 
 /* Those that every interpreter has and needs. */
-#define PR_CORE_MODULES(X) X(_imp, PyInit__imp) X(_warnings, _PyWarnings_Init) X(gc, PyInit_gc) \
-	X(marshal, PyMarshal_Init)
+#define PR_CORE_MODULES(X)                                                                         \
+	X(_imp, PyInit__imp)                                                                       \
+	X(_warnings, _PyWarnings_Init) X(gc, PyInit_gc) X(marshal, PyMarshal_Init)
 
 #define PR_MODULES(X)                                                                              \
 	X(_sha256, PyInit__sha256)                                                                 \

@@ -1,6 +1,7 @@
 /*
  * Descriptors 0, 1 and 2 must be taken before anything is opened: otherwise the first file we open
- * (a state file, a cgroup file) would become "stderr", and a later message would be written into it.
+ * (a state file, a cgroup file) would become "stderr", and a later message would be written into
+ * it.
  */
 #ifndef PYRUNTIME_STDIO_CHECK_H
 #define PYRUNTIME_STDIO_CHECK_H
