@@ -80,7 +80,7 @@ def needed_symbols(archive: Path, extensions: list[Path]) -> list[str]:
     return sorted(wanted & have)
 
 
-def build_fast(out: Path, files: dict[str, tuple[Path, str]]) -> None:
+def build_fast(package: Path, out: Path, files: dict[str, tuple[Path, str]]) -> None:
     """launcher.c on the static archive, with the package frozen in."""
     if sys.version_info[:2] != PROVED or sys.implementation.name != "cpython":
         raise BuildError("it was proved on CPython %d.%d only" % PROVED)
@@ -88,8 +88,9 @@ def build_fast(out: Path, files: dict[str, tuple[Path, str]]) -> None:
     archive = Path(config("LIBPL")) / f"libpython{config('LDVERSION')}.a"
     if not archive.exists():
         raise BuildError(f"{archive} is missing (Debian: libpython3.11-dev)")
+    out.mkdir(parents=True, exist_ok=True)
     places = {name: place for name, (_, place) in files.items()}
-    names = freeze.freeze(PACKAGE, out, base_interpreter(), places)
+    names = freeze.freeze(package, out, base_interpreter(), places)
     if "pyruntime.cli.main" not in names:
         raise SystemExit("launcher: pyruntime.cli.main cannot be frozen: see what it imports")
     symbols = needed_symbols(archive, [file for file, _ in files.values()])
@@ -101,12 +102,14 @@ def build_fast(out: Path, files: dict[str, tuple[Path, str]]) -> None:
     output = ["-o", str(out / "pyruntime"), f"-Wl,--dynamic-list={exported}"]
     libraries = [str(archive), "-lm", "-ldl", "-lpthread", "-lutil"]
     run(*compiler(), *COMPILE, *include, *sources, *output, *keep, *LINK, *libraries)
-    print(f"launcher: {len(names)} modules of the package frozen in")
+    left = sorted(set(freeze.package_modules(package)) - set(names))
+    print(f"launcher: {len(names)} modules frozen in, {len(left)} for the full interpreter only")
 
 
 def build_plain(out: Path) -> None:
     """plain.c on the shared library of whatever interpreter runs this."""
     config = sysconfig.get_config_var
+    out.mkdir(parents=True, exist_ok=True)
     define = f'-DPR_INTERPRETER="{base_interpreter()}"'
     include = ["-isystem", sysconfig.get_path("include"), f"-I{HERE}", define]
     library = [f"-L{config('LIBDIR')}", f"-lpython{config('LDVERSION')}"]
@@ -123,11 +126,10 @@ def main() -> None:
     if len(sys.argv) not in (2, 3):
         raise SystemExit("usage: build.py OUT [fast|plain]")
     out = Path(sys.argv[1]).resolve()
-    out.mkdir(parents=True, exist_ok=True)
     form = sys.argv[2] if len(sys.argv) == 3 else ""
     if form != "plain":
         try:
-            build_fast(out, extension_files())
+            build_fast(PACKAGE, out, extension_files())
             return
         except BuildError as error:
             if form == "fast":
