@@ -17,7 +17,10 @@ from tests.lib.tripwire import Tripwire
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    tree: hostile.Tree = {"a": "text", "sub": {"link": hostile.Link("../a"), "pipe": hostile.Fifo()}}
+    tree: hostile.Tree = {
+        "a": "text",
+        "sub": {"link": hostile.Link("../a"), "pipe": hostile.Fifo()},
+    }
     return hostile.build(tmp_path / "outside", tree)
 
 

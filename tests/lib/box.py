@@ -29,7 +29,7 @@ from typing import IO, Any
 from tests.lib import facts, kernel, programs
 from tests.lib.bundle import Bundle
 
-PATIENCE = 20.0
+PATIENCE = 15.0
 MARKER = f"pt{os.getpid()}x"
 _numbers = itertools.count(1)
 
@@ -73,7 +73,9 @@ class Stream:
         return self.data.decode("utf-8", "surrogateescape")
 
 
-def pump(streams: Sequence[Stream], done: Callable[[], bool], pidfd: int | None, patience: float) -> bool:
+def pump(
+    streams: Sequence[Stream], done: Callable[[], bool], pidfd: int | None, patience: float
+) -> bool:
     """Reads the streams until `done()`; wakes up for data and for the end of the process of `pidfd`."""
     deadline = time.monotonic() + patience
     while True:
@@ -99,7 +101,9 @@ def gone(pidfd: int) -> bool:
 class Outcome:
     """How one call of the runtime ended."""
 
-    def __init__(self, code: int, out: Stream, err: Stream, log: Path, words: Sequence[str]) -> None:
+    def __init__(
+        self, code: int, out: Stream, err: Stream, log: Path, words: Sequence[str]
+    ) -> None:
         self.code = code
         self.words = list(words)
         self._out, self._err = out, err
@@ -166,6 +170,7 @@ class Box:
         self.prepare = prepare
         self.pass_fds = pass_fds
         self.stdin = stdin
+        self.patience = PATIENCE
         self.pid = 0
         self.pidfd: int | None = None
         self.code: int | None = None
@@ -197,7 +202,7 @@ class Box:
     ) -> Outcome:
         pidfd = os.pidfd_open(process.pid)
         try:
-            if not pump([out, err], lambda: gone(pidfd), pidfd, PATIENCE):
+            if not pump([out, err], lambda: gone(pidfd), pidfd, self.patience):
                 process.kill()
                 process.wait()
                 raise AssertionError(f"`{' '.join(words)}` hung\nout: {out.text}\nerr: {err.text}")
@@ -334,7 +339,10 @@ class Box:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         try:
             outcome = self.call("delete", "--force", self.id)
@@ -363,9 +371,10 @@ def report(bundle: Bundle, *flags: str, **options: Any) -> facts.Facts:
     return outcome.facts
 
 
-def refused(bundle: Bundle, **options: Any) -> str:
+def refused(bundle: Bundle, *, patience: float = PATIENCE, **options: Any) -> str:
     """The words of a create that must fail with status 1 and leave no container."""
     with Box(bundle, **options) as box:
+        box.patience = patience
         outcome = box.create(check=False)
         assert outcome.code == 1, f"create was expected to fail with 1: {outcome}"
         assert "Traceback" not in outcome.message, str(outcome)

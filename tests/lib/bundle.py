@@ -16,7 +16,14 @@ from typing import Any
 
 from tests.lib import programs
 
-CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_MKNOD"]
+CAPABILITIES = [
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_KILL",
+    "CAP_MKNOD",
+]
 PRIVILEGES = ["CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SETUID", "CAP_SETGID", "CAP_NET_ADMIN"]
 
 BASE: dict[str, Any] = {
@@ -59,7 +66,9 @@ class Bundle:
         self.rootfs.mkdir(parents=True, exist_ok=True)
         for name in ("proc", "dev", "sys", "tmp", "etc", "bin"):
             (self.rootfs / name).mkdir(exist_ok=True)
-        (self.rootfs / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1000::/home/web:\n")
+        (self.rootfs / "etc/passwd").write_text(
+            "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1000::/home/web:\n"
+        )
         shutil.copy2(programs.inside(), self.rootfs / "inside")
 
     # What the container is
@@ -108,7 +117,18 @@ class Bundle:
         target = self.rootfs / "bin/busybox"
         if not target.exists():
             shutil.copy2(programs.busybox(), target)
-            for applet in ("sh", "cat", "echo", "ls", "id", "mount", "sleep", "true", "false", "stat"):
+            for applet in (
+                "sh",
+                "cat",
+                "echo",
+                "ls",
+                "id",
+                "mount",
+                "sleep",
+                "true",
+                "false",
+                "stat",
+            ):
                 (self.rootfs / "bin" / applet).symlink_to("busybox")
         return self.args("/bin/sh", "-c", script)
 
@@ -118,7 +138,9 @@ class Bundle:
     def hostname(self, name: str) -> Bundle:
         return self.set("hostname", name)
 
-    def mount(self, destination: str, kind: str | None, source: str | Path, *options: str) -> Bundle:
+    def mount(
+        self, destination: str, kind: str | None, source: str | Path, *options: str
+    ) -> Bundle:
         entry: dict[str, Any] = {"destination": destination, "source": str(source)}
         if kind is not None:
             entry["type"] = kind
@@ -141,7 +163,9 @@ class Bundle:
     def capabilities(self, *names: str, ambient: Sequence[str] = ()) -> Bundle:
         """The same list in bounding, effective and permitted; inheritable holds what ambient needs."""
         sets = {kind: list(names) for kind in ("bounding", "effective", "permitted")}
-        return self.set("process.capabilities", {**sets, "inheritable": list(ambient), "ambient": list(ambient)})
+        return self.set(
+            "process.capabilities", {**sets, "inheritable": list(ambient), "ambient": list(ambient)}
+        )
 
     def privileged(self) -> Bundle:
         """Capabilities to try things with, so that a refusal is the sandbox's and not a missing right."""

@@ -51,7 +51,9 @@ class Terminal:
 
     @property
     def size(self) -> tuple[int, int]:
-        rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(self.fd, termios.TIOCGWINSZ, bytes(8)))
+        rows, columns, _, _ = struct.unpack(
+            "HHHH", fcntl.ioctl(self.fd, termios.TIOCGWINSZ, bytes(8))
+        )
         return rows, columns
 
     def close(self) -> None:
@@ -91,7 +93,10 @@ class ConsoleSocket:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for terminal in self.terminals:
             terminal.close()
@@ -111,7 +116,10 @@ class OwnTerminal(Terminal):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         os.close(self.slave)
         self.close()

@@ -75,7 +75,9 @@ def parse_cgroups(text: str) -> dict[str, str]:
 
 
 def parse_status(text: str) -> dict[str, str]:
-    return {key: value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+    return {
+        key: value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())
+    }
 
 
 def bytes_as_text(value: Any) -> Any:

@@ -62,7 +62,9 @@ def children(pid: int | None = None) -> set[int]:
 
 def describe_process(pid: int) -> str:
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        words = (
+            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        )
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return f"{pid} (gone meanwhile)"
@@ -120,10 +122,20 @@ class Host:
         return found
 
 
+def reap_ended(before: Host) -> None:
+    """A process that has ended and was re-parented to us, the subreaper, is ours to reap and no leak."""
+    for pid in children() - before.processes:
+        try:
+            os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            continue  # a grandchild: it counts as long as its parent does not reap it
+
+
 def settled(before: Host, patience: float = 2.0) -> list[str]:
     """The differences that stay: the kernel frees keyrings and cgroups a moment after the last user."""
     deadline = time.monotonic() + patience
     while True:
+        reap_ended(before)
         differences = before.differences(Host.now())
         lasting = [line for line in differences if not line.startswith("gone from keys")]
         if not lasting or time.monotonic() > deadline:

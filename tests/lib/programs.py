@@ -26,7 +26,9 @@ def runtime_command() -> list[str]:
     words = shlex.split(os.environ.get("RUNTIME", "")) or [str(PROJECT / "build/bin/pyruntime")]
     path = shutil.which(words[0])
     if path is None:
-        raise MissingProgram(f"the runtime under test, `{words[0]}`, is not an executable ($RUNTIME)")
+        raise MissingProgram(
+            f"the runtime under test, `{words[0]}`, is not an executable ($RUNTIME)"
+        )
     return [os.path.abspath(path), *words[1:]]
 
 
@@ -48,7 +50,9 @@ def inside() -> Path:
         try:
             subprocess.run([*command, "-o", str(fresh), str(HERE / "inside.c")], check=True)
         except (OSError, subprocess.CalledProcessError) as problem:
-            raise MissingProgram(f"the in-container reporter does not build: {problem}") from problem
+            raise MissingProgram(
+                f"the in-container reporter does not build: {problem}"
+            ) from problem
         fresh.rename(target)
     return target
 

@@ -77,7 +77,10 @@ class Tripwire:
         return found + [line for line in lasting if " fds" not in line and " processes" not in line]
 
     def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         differences = self.differences()
         assert not differences, "the trip-wire was touched:\n" + "\n".join(differences)
