@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
     from pyruntime.spec.sentences import Finding
 
+_SCHEMAS = json.loads(SCHEMAS)
 _CLASSES = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
 
 
 def explain(document: object, what: str = "config") -> list[Finding]:
     """All findings as (pointer, what, why), sorted by pointer; empty if the document is valid."""
-    validator = _Validator(json.loads(SCHEMAS)[what])
+    validator = _Validator(_SCHEMAS[what])
     findings: dict[str, set[tuple[str, str]]] = {}
     mistyped = set()
     for error in validator.iter_errors(document):
@@ -38,7 +39,7 @@ def explain(document: object, what: str = "config") -> list[Finding]:
             findings[pointer] = {_words(error)}
         elif pointer not in mistyped:
             findings.setdefault(pointer, set()).update(_rows(error))
-    rows = [(pointer, *words) for pointer, found in findings.items() for words in sorted(found)]
+    rows = [(pointer, *words) for pointer, found in findings.items() for words in found]
     return sorted(rows, key=sentences.sort_key)
 
 

@@ -31,12 +31,13 @@ def join(pointer: str, key: str | int) -> str:
     return f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
 
 
-def sort_key(finding: Finding) -> list[tuple[int, int, str]]:
+def sort_key(finding: Finding) -> tuple[list[tuple[int, int, str]], str]:
     """By pointer, where indices are numbers: /mounts/2 before /mounts/10."""
-    return [
+    parts = [
         (0, int(part), "") if part.isdecimal() else (1, 0, part)
         for part in finding[0].split("/")[1:]
     ]
+    return parts, finding[1]
 
 
 def wrong_type(wanted: type, value: object) -> tuple[str, str]:
