@@ -25,6 +25,7 @@ KEYWORDS = {
     "minimum",
     "maximum",
 }
+TYPES = ("object", "array", "string", "integer", "boolean")
 REMARKS = {"description", "$schema"}
 
 
@@ -52,6 +53,8 @@ class Resolver:
         return node
 
     def _expand(self, node: Any, name: str, where: str) -> dict[str, Any]:
+        if not isinstance(node, dict):
+            raise SchemaError(f"{where}: no rule for {node!r} in place of a schema")
         if "$ref" in node:  # in draft 4 its siblings do not count
             target, _, place = node["$ref"].partition("#")
             target = target or name
@@ -61,7 +64,7 @@ class Resolver:
         if "allOf" in node:
             return self._joined(node, name, where)
         unknown = set(node) - KEYWORDS - REMARKS
-        if unknown or not isinstance(node.get("type"), str):
+        if unknown or node.get("type") not in TYPES:
             raise SchemaError(f"{where}: no rule for {sorted(unknown) or node.get('type')}")
         result = {key: value for key, value in node.items() if key in KEYWORDS}
         for keyword in ("properties", "patternProperties"):
