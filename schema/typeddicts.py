@@ -13,7 +13,7 @@ FOREIGN = {"windows", "solaris", "vm", "zos", "freebsd"}
 ROOT_NAMES = {
     "config": "Config",
     "process": "Process",
-    "resources": "Resources",
+    "resources": "LinuxResources",
     "state": "State",
     "features": "Features",
 }

@@ -230,22 +230,28 @@ class _Reader:
 
     def string(self) -> str:
         text, start = self.text, self.index
-        index = start + 1
+        index, quote = start + 1, start
         parts: list[str] = []
         while True:
-            char = text[index : index + 1]
-            if char == '"':
-                self.index = index + 1
+            if quote < index:
+                quote = text.find('"', index)
+                if quote < 0:
+                    self.fail("a string is not closed", start)
+            slash = text.find("\\", index, quote)
+            end = quote if slash < 0 else slash
+            self.refuse_controls(index, end)
+            parts.append(text[index:end])
+            if slash < 0:
+                self.index = quote + 1
                 return "".join(parts)
-            if not char:
-                self.fail("a string is not closed", start)
-            if char < " ":
-                self.fail("a control character in a string", index)
-            if char == "\\":
-                char, index = self.escape(index + 1)
-            else:
-                index += 1
+            char, index = self.escape(slash + 1)
             parts.append(char)
+
+    def refuse_controls(self, start: int, end: int) -> None:
+        if not self.text[start:end].isprintable():
+            for index in range(start, end):
+                if self.text[index] < " ":
+                    self.fail("a control character in a string", index)
 
     def escape(self, index: int) -> tuple[str, int]:
         char = self.text[index : index + 1]

@@ -451,66 +451,6 @@ class Config(TypedDict, total=False):
     freebsd: dict[str, object]
 
 
-class ResourcesPids(TypedDict, total=False):
-    limit: Required[int]
-
-
-class ResourcesBlockIO(TypedDict, total=False):
-    weight: int
-    leafWeight: int
-    throttleReadBpsDevice: list[BlockIODeviceThrottle]
-    throttleWriteBpsDevice: list[BlockIODeviceThrottle]
-    throttleReadIOPSDevice: list[BlockIODeviceThrottle]
-    throttleWriteIOPSDevice: list[BlockIODeviceThrottle]
-    weightDevice: list[BlockIODeviceWeight]
-
-
-class ResourcesCpu(TypedDict, total=False):
-    cpus: str
-    mems: str
-    period: int
-    quota: int
-    burst: int
-    realtimePeriod: int
-    realtimeRuntime: int
-    shares: int
-    idle: int
-
-
-class ResourcesHugepageLimit(TypedDict, total=False):
-    pageSize: Required[str]
-    limit: Required[int]
-
-
-class ResourcesMemory(TypedDict, total=False):
-    kernel: int
-    kernelTCP: int
-    limit: int
-    reservation: int
-    swap: int
-    swappiness: int
-    disableOOMKiller: bool
-    useHierarchy: bool
-    checkBeforeUpdate: bool
-
-
-class ResourcesNetwork(TypedDict, total=False):
-    classID: int
-    priorities: list[NetworkInterfacePriority]
-
-
-class Resources(TypedDict, total=False):
-    unified: dict[str, str]
-    devices: list[DeviceCgroup]
-    pids: ResourcesPids
-    blockIO: ResourcesBlockIO
-    cpu: ResourcesCpu
-    hugepageLimits: list[ResourcesHugepageLimit]
-    memory: ResourcesMemory
-    network: ResourcesNetwork
-    rdma: dict[str, Rdma]
-
-
 StateStatus = Literal[
     "creating",
     "created",

@@ -85,18 +85,22 @@ def has_final_newline(node: object) -> bool:
     return isinstance(node, str) and node.endswith("\n")
 
 
-def judge(files: Files, seed: int, count: int) -> tuple[int, int]:
-    """How many damaged documents were accepted, and how many refused, by all three."""
+def judge(files: Files, seed: int, count: int, stride: int) -> tuple[int, int]:
+    """How many damaged documents were accepted, and how many refused, by all three.
+
+    jsonschema takes long over references, so the files judge one document in `stride`.
+    """
     accepted = 0
-    for what, document in documents(seed, count):
+    for number, (what, document) in enumerate(documents(seed, count)):
         found = check(document, what) or []
         assert explain(document, what) == found, json.dumps(document)
-        assert files.accepts(document, what) == (not found), json.dumps(document)
+        if number % stride == 0:
+            assert files.accepts(document, what) == (not found), json.dumps(document)
         accepted += not found
     return accepted, count - accepted
 
 
-@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("stride", [10, pytest.param(1, marks=pytest.mark.nightly)])
 def test_files_judge_the_corpus_alike(ours: Files, stride: int) -> None:
     for case in [*both()][::stride]:
         if not has_final_newline(case.document):
@@ -107,15 +111,15 @@ def test_files_judge_the_corpus_alike(ours: Files, stride: int) -> None:
 
 
 def test_damaged_documents(ours: Files) -> None:
-    accepted, refused = judge(ours, seed=130, count=1500)
-    assert accepted > 100
-    assert refused > 700
+    accepted, refused = judge(ours, seed=130, count=2000, stride=10)
+    assert accepted > 150
+    assert refused > 1000
 
 
 @pytest.mark.nightly
 @pytest.mark.slow
 def test_damaged_documents_at_length(ours: Files) -> None:
-    accepted, refused = judge(ours, seed=131, count=40_000)
+    accepted, refused = judge(ours, seed=131, count=40_000, stride=1)
     assert accepted > 4000
     assert refused > 20_000
 
