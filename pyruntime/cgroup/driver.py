@@ -1,0 +1,106 @@
+"""The face of the cgroup package: what the runtime calls, each imported when it is called.
+
+A holding and a record have the same shape: {"mode": …, "groups": {hierarchy: [mountpoint, path, made]}}.
+"""
+
+from __future__ import annotations
+
+from pyruntime import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
+
+    from pyruntime.cgroup.detect import Layout
+    from pyruntime.cgroup.group import Cgroup
+
+
+def rules(resources: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(pointer from /linux/resources, why) of each mistake the schema cannot see."""
+    from pyruntime.cgroup import rules as limits
+
+    return limits.rules(resources)
+
+
+def prepare(
+    layout: Layout,
+    cgroups_path: str | None,
+    container_id: str,
+    resources: Mapping[str, Any],
+    note: Callable[[dict[str, Any]], None],
+) -> Cgroup:
+    """Makes the container's groups with their limits and opens the descriptors to join them by.
+
+    `note` is given the holding before the first directory exists (once; again in the rare case that a
+    parent vanished and a new look was needed). On failure the holdings are the caller's to release.
+    """
+    if layout.mode == "v2":
+        raise errors.UnsupportedError(
+            "the host has cgroup v2 alone; this version makes containers on v1 and hybrid hosts"
+        )
+    from pyruntime.cgroup import creation
+
+    return creation.prepare(layout, cgroups_path, container_id, resources, note)
+
+
+def release(holding: dict[str, Any]) -> None:
+    """Kills what is left in the groups and removes them; gone already is success."""
+    from pyruntime.cgroup import removal
+
+    removal.release(holding)
+
+
+def record(cgroup: Cgroup) -> dict[str, Any]:
+    """What the state record keeps."""
+    from pyruntime.cgroup import group
+
+    return group.as_record(cgroup.mode, cgroup.groups)
+
+
+def from_record(kept: dict[str, Any]) -> Cgroup:
+    """The groups again, without descriptors."""
+    from pyruntime.cgroup import group
+
+    return group.from_record(kept)
+
+
+def pids(kept: dict[str, Any]) -> list[int]:
+    """Every process of the container, those in groups beneath its own included."""
+    from pyruntime.cgroup import members
+
+    return members.pids(from_record(kept))
+
+
+def is_frozen(kept: dict[str, Any]) -> bool:
+    """Whether the container is paused."""
+    from pyruntime.cgroup import pause
+
+    return pause.is_frozen(from_record(kept))
+
+
+def kill_all(kept: dict[str, Any], signal: int) -> None:
+    """Signals every process of the container."""
+    from pyruntime.cgroup import members
+
+    members.kill_all(from_record(kept), signal)
+
+
+def freeze(kept: dict[str, Any]) -> None:
+    from pyruntime.cgroup import pause
+
+    pause.freeze(from_record(kept))
+
+
+def thaw(kept: dict[str, Any]) -> None:
+    """Lets a paused container run; after SIGKILL, so that it reaches paused processes on v1."""
+    from pyruntime.cgroup import pause
+
+    pause.thaw(from_record(kept))
+
+
+def device_rules(resources: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(file, line) of each write to the v1 devices controller, for traces and for `plan`."""
+    from pyruntime.cgroup.v1 import devices
+
+    return devices.device_rules(resources)

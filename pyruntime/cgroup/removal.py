@@ -1,0 +1,92 @@
+"""Removing a container's groups: what a cgroup holding says is made undone.
+
+The common case is one rmdir in each hierarchy. Where a group is still in use, what lives in it is killed, the
+groups the payload made beneath it go bottom-up, and the rmdir is tried again for a bounded time. Parents that
+we made go only while they are empty: another container may stand in them by now. A group that was there
+before us is emptied and stays.
+"""
+
+from __future__ import annotations
+
+import posix
+import select
+import time
+
+from pyruntime import errors
+from pyruntime.cgroup import detect, knob, tree
+from pyruntime.cgroup.group import from_record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyruntime.cgroup.group import Group
+
+WAIT_SECONDS = 10.0
+RETRY_MS = 1.0
+
+
+def release(holding: dict[str, Any]) -> None:
+    """Idempotent: what is gone already, with its hierarchy perhaps, counts as removed."""
+    cgroup = from_record(holding)
+    mounted = detect.mounted()
+    left = [group for group in cgroup.groups if not _remove(group, mounted)]
+    if not left:
+        return
+    from pyruntime.cgroup import members
+
+    members.end(cgroup)
+    poller = select.poll()  # of nothing: the wait between two tries
+    deadline = time.monotonic() + WAIT_SECONDS
+    while left := [group for group in left if not _remove(group, mounted, clear=True)]:
+        if time.monotonic() > deadline:
+            raise errors.StepError(f"remove cgroup {left[0].directory}: device or resource busy")
+        # A process leaves its group a moment after its pidfd says that it has ended.
+        poller.poll(RETRY_MS)
+
+
+def _remove(group: Group, mounted: dict[str, int], *, clear: bool = False) -> bool:
+    """True when nothing of ours is left of it."""
+    device = mounted.get(group.mountpoint)
+    if device is None:
+        return True
+    parts = group.parts
+    base_fd = tree.open_mount(group.mountpoint, device)
+    try:
+        fd, depth = tree.descend(base_fd, parts[:-1])
+        try:
+            if depth == len(parts) - 1 and not _remove_group(fd, parts[-1], group, clear=clear):
+                return False
+        finally:
+            posix.close(fd)
+        _remove_parents(base_fd, parts, group.made - 1)
+    finally:
+        posix.close(base_fd)
+    return True
+
+
+def _remove_group(above_fd: int, name: str, group: Group, *, clear: bool) -> bool:
+    if group.made and tree.remove(above_fd, name):
+        return True
+    fd, depth = tree.descend(above_fd, [name])
+    try:
+        if not depth:
+            return True
+        if clear:
+            tree.clear(fd)
+        if not group.made:
+            return tree.is_leaf(fd) and not knob.processes(fd)
+    finally:
+        posix.close(fd)
+    return clear and tree.remove(above_fd, name)
+
+
+def _remove_parents(base_fd: int, parts: list[str], count: int) -> None:
+    """Removes up to `count` empty directories above the group, from below."""
+    for length in range(len(parts) - 1, len(parts) - 1 - count, -1):
+        fd, depth = tree.descend(base_fd, parts[: length - 1])
+        try:
+            if depth == length - 1 and not tree.remove(fd, parts[length - 1]):
+                return
+        finally:
+            posix.close(fd)

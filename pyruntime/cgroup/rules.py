@@ -1,0 +1,126 @@
+"""What the schema cannot say about linux.resources. Pointers count from /linux/resources.
+
+Only what is wrong on every host: what this kernel or this layout lacks is found by the driver, and bounds
+that are the kernel's own (the shortest period, the largest weight) are left to the kernel's answer.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    Findings = Iterator[tuple[str, str]]
+
+DIGITS = frozenset("0123456789")
+LIST_LETTERS = frozenset("0123456789,-:/")
+NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+MAX_SWAPPINESS = 100
+UNSET_SWAPPINESS = (-1, 2**64 - 1)  # as Docker writes it, and as Go then prints it
+MAX_INTERFACE_BYTES = 15
+# These move processes or kill them; they are the runtime's and no limits.
+FORBIDDEN_UNIFIED = ("cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.type")
+
+
+def rules(resources: Mapping[str, Any]) -> Findings:
+    """(pointer, why) of each mistake."""
+    yield from _devices(resources.get("devices") or ())
+    if "memory" in resources:
+        yield from _memory(resources["memory"])
+    if "cpu" in resources:
+        yield from _cpu(resources["cpu"])
+    if "blockIO" in resources:
+        yield from _block_io(resources["blockIO"])
+    yield from _hugepages(resources.get("hugepageLimits") or ())
+    yield from _network(resources.get("network") or {})
+    yield from _rdma(resources.get("rdma") or {})
+    yield from _unified(resources.get("unified") or {})
+
+
+def _devices(rows: Any) -> Findings:
+    for index, row in enumerate(rows):
+        if row.get("type", "a") not in ("a", "b", "c", "u"):
+            yield f"/devices/{index}/type", "a device rule is of type a, b, c or u"
+        if not row.get("access"):
+            yield f"/devices/{index}/access", f"device access at {index} field cannot be empty"
+        elif row["access"].strip("rwm"):
+            yield f"/devices/{index}/access", "access is made of the letters r, w and m"
+        for key in ("major", "minor"):
+            if (row.get(key) or 0) < -1:
+                yield f"/devices/{index}/{key}", "a device number is not negative; -1 means any"
+
+
+def _memory(memory: Mapping[str, Any]) -> Findings:
+    for key in ("limit", "swap", "reservation"):
+        if memory.get(key, 0) < -1:
+            yield f"/memory/{key}", "a number of bytes, or -1 for no limit"
+    limit, swap = memory.get("limit", 0), memory.get("swap", 0)
+    if swap > 0:
+        if not limit:
+            yield "/memory/swap", "unable to set swap limit without memory limit"
+        elif limit > swap:
+            yield "/memory/swap", "swap counts memory too and is smaller than the memory limit"
+        elif limit == -1:
+            yield "/memory/swap", "a limit on memory plus swap needs one on memory"
+    swappiness = memory.get("swappiness", 0)
+    if not 0 <= swappiness <= MAX_SWAPPINESS and swappiness not in UNSET_SWAPPINESS:
+        yield (
+            "/memory/swappiness",
+            f"invalid memory swappiness value: {swappiness} (valid range is 0-{MAX_SWAPPINESS})",
+        )
+
+
+def _cpu(cpu: Mapping[str, Any]) -> Findings:
+    quota = cpu.get("quota", 0)
+    if 0 < quota < (cpu.get("burst") or 0):
+        yield "/cpu/burst", "burst may not be larger than quota"
+    if cpu.get("idle", 0) not in (0, 1):
+        yield "/cpu/idle", "idle is 0 or 1"
+    for key in ("cpus", "mems"):
+        if not LIST_LETTERS.issuperset(cpu.get(key) or ""):
+            yield f"/cpu/{key}", "a list of numbers and ranges such as 0-3,7"
+
+
+def _block_io(block: Mapping[str, Any]) -> Findings:
+    for index, row in enumerate(block.get("weightDevice") or ()):
+        if row.get("weight") is None and row.get("leafWeight") is None:
+            yield f"/blockIO/weightDevice/{index}", "needs weight or leafWeight"
+
+
+def _hugepages(rows: Any) -> Findings:
+    for index, row in enumerate(rows):
+        size = row["pageSize"]
+        number, unit = size[:-2], size[-2:]
+        if unit not in ("KB", "MB", "GB") or not number or not DIGITS.issuperset(number):
+            yield f"/hugepageLimits/{index}/pageSize", "a size such as 64KB, 2MB or 1GB"
+
+
+def _network(network: Mapping[str, Any]) -> Findings:
+    for index, row in enumerate(network.get("priorities") or ()):
+        name = row["name"]
+        if not name or len(name) > MAX_INTERFACE_BYTES or not NAME_LETTERS.issuperset(name):
+            yield f"/network/priorities/{index}/name", "not the name of a network interface"
+
+
+def _rdma(rdma: Mapping[str, Any]) -> Findings:
+    for device, row in rdma.items():
+        if not device or not NAME_LETTERS.issuperset(device):
+            yield f"/rdma/{_escaped(device)}", "not the name of an RDMA device"
+        if row.get("hcaHandles") is None and row.get("hcaObjects") is None:
+            yield f"/rdma/{_escaped(device)}", "needs hcaHandles or hcaObjects"
+
+
+def _unified(unified: Mapping[str, str]) -> Findings:
+    for key, value in unified.items():
+        pointer = f"/unified/{_escaped(key)}"
+        if "." not in key.strip(".") or not NAME_LETTERS.issuperset(key):
+            yield pointer, "a key is a file of the form CONTROLLER.PARAMETER"
+        elif key in FORBIDDEN_UNIFIED:
+            yield pointer, "this file moves or ends processes and is not a limit"
+        if not value or not value.isascii():
+            yield pointer, "a value is plain, non-empty text"
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
