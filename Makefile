@@ -13,6 +13,7 @@ PYTEST  := $(PY) -m pytest
 PACKAGE := $(shell find pyruntime -name '*.py' ! -name _tables.py)
 SHIM    := $(wildcard native/shim/*.c native/shim/shim.h native/shim/*.py) \
            $(wildcard native/init/*.c native/init/*.h native/init/*.S native/init/Makefile)
+LAUNCHER := $(wildcard native/launcher/*.py native/launcher/*.c native/launcher/*.h native/launcher/*.in)
 SCHEMA  := $(wildcard schema/*.json schema/*.py schema/*/*.json)
 
 .DEFAULT_GOAL := build
@@ -47,7 +48,7 @@ pyruntime/spec/_tables.py: $(SCHEMA) $(STAMPS)/venv
 	@$(PY) schema/generate.py
 	@touch $@
 
-build/launcher/pyruntime: $(PACKAGE) pyruntime/spec/_tables.py $(STAMPS)/shim $(wildcard native/launcher/*)
+build/launcher/pyruntime: $(PACKAGE) pyruntime/spec/_tables.py $(STAMPS)/shim $(LAUNCHER)
 	@echo "building the launcher"
 	@$(PY) -X no_debug_ranges native/launcher/build.py build/launcher
 

@@ -22,6 +22,7 @@ def main() -> None:
     """Runs the command line in sys.argv and exits with its status."""
     _take_stdio()
     _restore_signals()
+    _restore_environment()
     from pyruntime.cli.main import main as run
 
     posix._exit(run(sys.argv[1:]) & 0xFF)
@@ -47,6 +48,21 @@ def _restore_signals() -> None:
         _signal.signal(number, _signal.SIG_DFL)
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+
+def _restore_environment() -> None:
+    """In the C locale Python sets LC_CTYPE, for itself and for children (PEP 538). Hooks must get
+    the environment our caller gave us, which the kernel still has."""
+    if posix.environ.get(b"LC_CTYPE") is None:
+        return
+    fd = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
+    given = b"\0"
+    while part := posix.read(fd, 65536):
+        given += part
+    posix.close(fd)
+    if b"\0LC_CTYPE=" not in given:
+        posix.unsetenv(b"LC_CTYPE")
+        del posix.environ[b"LC_CTYPE"]
 
 
 if __name__ == "__main__":

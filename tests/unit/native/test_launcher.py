@@ -60,9 +60,20 @@ def main(argv):
         say(sorted(sys.modules))
     elif verb == "full":
         say(running_full())
+    elif verb == "handover":
+        from pyruntime.lib.handover import full_interpreter
+        full_interpreter(argv)
     elif verb == "status":
         return int(argv[1])
     return 0
+"""
+
+# Stands in for native/launcher/full.py.
+FULL = """
+import os, sys
+print(sys.argv[1:], sys.flags.isolated, sys.flags.no_site, sys.flags.utf8_mode)
+print(open("/proc/self/environ").read().split("\\0"))
+sys.exit(5)
 """
 
 FILES = {
@@ -90,6 +101,7 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = build.extension_files()
     library = root / "lib" / "pyruntime"
     library.mkdir(parents=True)
+    (library / "full.py").write_text(FULL)
     source, place = files["_json"]
     (library / place).write_bytes(source.read_bytes())
     build.build_fast(root / "pyruntime", root / "bin", {"_json": files["_json"]})
@@ -149,6 +161,12 @@ def test_names_of_files_that_are_not_utf8(launcher: Path, tmp_path: Path) -> Non
         pass
     done = run(launcher, "argv", name)
     assert done.stdout.endswith(os.fsdecode(name) + "\nTrue\n")
+
+
+def test_the_hand_over_keeps_arguments_environment_and_descriptors(launcher: Path) -> None:
+    done = run(launcher, "handover", "a b", b"\xff", env={"PYTHONPATH": "/x", "LANG": "C"})
+    seen = "['handover', 'a b', '\\udcff'] 1 1 1\n['PYTHONPATH=/x', 'LANG=C', '']\n"
+    assert (done.returncode, done.stdout, done.stderr) == (5, seen, "")
 
 
 @pytest.mark.parametrize(("given", "seen"), [("0", 0), ("7", 7), ("255", 255), ("256", 0)])

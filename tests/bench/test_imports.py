@@ -1,0 +1,133 @@
+"""The exact list of modules each verb loads in the launcher.
+
+Every import is paid on every call of an engine; one careless line costs more than all that `state`
+does. So the lists in imports.toml are exact both ways: a module more or less is a failure, and a
+change of the list is read in review. `python -m tests.bench.test_imports` writes them anew.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPECTED = Path(__file__).with_name("imports.toml")
+sys.path.insert(0, str(ROOT / "native" / "launcher"))
+
+import build  # noqa: E402
+
+# Appended to the entry in a copy of the package: says at the end what was loaded, on descriptor 9.
+REPORT = """
+
+def _reporting(real):
+    def main(argv):
+        import posix
+        import sys
+
+        status = real(argv)
+        posix.write(9, " ".join(sys.modules).encode())
+        return status
+    return main
+
+main = _reporting(main)
+"""
+# What the interpreter itself has loaded before it runs a line of ours.
+INTERPRETER = {"sys", "builtins", "_frozen_importlib", "_imp", "_thread", "_warnings", "_weakref"}
+
+VERBS = {
+    "--version": ["--version"],
+    "features": ["features"],
+    "create": ["create", "--bundle", "BUNDLE", "imports"],
+    "state": ["state", "imports"],
+    "list": ["list"],
+    "start": ["start", "imports"],
+    "kill": ["kill", "imports", "KILL"],
+    "delete": ["delete", "--force", "imports"],
+    "run": ["run", "--bundle", "BUNDLE", "imports-run"],
+}
+
+
+def build_reporting_launcher(root: Path) -> Path:
+    """A launcher of the same package that reports its modules; the rest is the built tree's."""
+    shutil.copytree(build.PACKAGE, root / "pyruntime", ignore=shutil.ignore_patterns("*.pyc"))
+    with (root / "pyruntime" / "cli" / "main.py").open("a") as file:
+        file.write(REPORT)
+    build.build_fast(root / "pyruntime", root / "bin", build.extension_files())
+    (root / "lib").symlink_to(ROOT / "build" / "lib")
+    return root / "bin" / "pyruntime"
+
+
+def loaded_by(launcher: Path, state: Path, argv: list[str]) -> list[str]:
+    """Runs one verb and returns the modules it had loaded at its end, the interpreter's left out."""
+    bundle = str(ROOT / "bundles" / "hello")
+    words = [bundle if word == "BUNDLE" else word for word in argv]
+    reader, writer = os.pipe()
+
+    def give_report() -> None:
+        os.dup2(writer, 9)
+
+    done = subprocess.run(
+        [launcher, "--root", state, *words],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={},
+        pass_fds=(9,),
+        preexec_fn=give_report,
+    )
+    os.close(writer)
+    with open(reader, encoding="utf-8") as report:
+        names = report.read().split()
+    assert done.returncode == 0, f"{argv[0]}: {done.stderr}"
+    return sorted(set(names) - INTERPRETER)
+
+
+def measure() -> dict[str, list[str]]:
+    """All verbs in the order of a container's life."""
+    subprocess.run([ROOT / "bundles" / "prepare", "hello"], check=True)
+    with tempfile.TemporaryDirectory(prefix="pyruntime-imports-") as directory:
+        root = Path(directory)
+        launcher = build_reporting_launcher(root)
+        state = root / "state"
+        try:
+            return {verb: loaded_by(launcher, state, argv) for verb, argv in VERBS.items()}
+        finally:
+            subprocess.run(
+                [launcher, "--root", state, "delete", "--force", "imports"],
+                check=False,
+                stderr=subprocess.DEVNULL,
+            )
+
+
+@pytest.fixture(scope="module")
+def measured() -> Iterator[dict[str, list[str]]]:
+    assert os.geteuid() == 0, "making containers needs root here"
+    yield measure()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_loads_exactly_its_modules(measured: dict[str, list[str]], verb: str) -> None:
+    expected = tomllib.loads(EXPECTED.read_text())[verb]
+    assert measured[verb] == expected, f"{EXPECTED.name} is written by python -m {__spec__.name}"
+
+
+def main() -> None:
+    lines = ["# The modules each verb loads; written by test_imports.py, read in review.", ""]
+    for verb, names in measure().items():
+        key = f'"{verb}"' if verb.startswith("-") else verb
+        lines += [f"{key} = [", *(f'    "{name}",' for name in names), "]", ""]
+    EXPECTED.write_text("\n".join(lines[:-1]) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""How many instructions the small verbs execute, counted by callgrind: no noise, so a real gate.
+
+Times depend on the machine and its load; a count does not. A verb that goes over its number has
+grown an import, a system call wrapper or a loop; raise a number only for something worth it.
+`create` and `run` are not here: valgrind cannot follow their clone. The exact import lists
+(test_imports.py) and `make bench` watch those.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCHER = ROOT / "build" / "bin" / "pyruntime"
+
+# Millions of instructions, libc and the dynamic linker included.
+VERSION = 5.2
+GATES = {"state": 8.0, "list": 8.0, "kill": 8.0}
+
+
+def count(state: Path, *argv: str) -> float:
+    """Millions of instructions of `pyruntime ARGV`, which must succeed."""
+    valgrind = shutil.which("valgrind")
+    if valgrind is None:
+        pytest.skip("valgrind is not installed")
+    tool = [valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+    done = subprocess.run(
+        [*tool, LAUNCHER, "--root", state, *argv],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    assert found, done.stderr
+    return int(found.group(1)) / 1e6
+
+
+@pytest.fixture(scope="module")
+def created(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The state directory of one created container, `counted`."""
+    assert os.geteuid() == 0, "making a container needs root here"
+    state = tmp_path_factory.mktemp("state")
+    subprocess.run([ROOT / "bundles" / "prepare", "hello"], check=True)
+    command = [LAUNCHER, "--root", state]
+    bundle = ["--bundle", ROOT / "bundles" / "hello"]
+    with open(os.devnull, "r+b") as null:
+        files = {"stdin": null, "stdout": null}
+        subprocess.run([*command, "create", *bundle, "counted"], check=True, **files)  # type: ignore[call-overload]
+    yield state
+    subprocess.run([*command, "delete", "--force", "counted"], check=True)
+
+
+def test_the_bare_start(tmp_path: Path) -> None:
+    assert count(tmp_path, "--version") <= VERSION
+
+
+def test_state(created: Path) -> None:
+    assert count(created, "state", "counted") <= GATES["state"]
+
+
+def test_list(created: Path) -> None:
+    assert count(created, "list") <= GATES["list"]
+
+
+def test_kill(created: Path) -> None:
+    """The signal 0 does everything but harm."""
+    assert count(created, "kill", "counted", "0") <= GATES["kill"]
