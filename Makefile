@@ -68,7 +68,7 @@ check: build ## unit tests and style, without root, in under a minute
 	$(PYTEST) -q -m 'not nightly' tests/unit
 
 bench: build ## times and memory beside the reference runtimes found (as root)
-	$(PY) tests/bench/lifecycle.py
+	$(PY) tests/bench/run
 
 conformance: build ## the specification's statements, tested on $(RUNTIME) (as root)
 	$(PY) -m conformance $(RUNTIME)
