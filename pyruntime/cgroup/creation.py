@@ -117,7 +117,7 @@ class Work:
             self.fd = -1
 
     def failed(self, error: OSError) -> Exception:
-        if error.errno in tree.GONE:
+        if error.errno in knob.GONE:
             return Vanished()
         number = error.errno or 0
         return errors.StepError(

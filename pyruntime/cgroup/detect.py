@@ -127,7 +127,7 @@ def mounts(layout: Layout, relative: Mapping[str, str]) -> list[tuple[str, str, 
 def mount_data(layout: Layout, name: str) -> str:
     """The data string of a fresh mount of the hierarchy that `mounts` calls `name`."""
     for hierarchy in layout.hierarchies:
-        if hierarchy.mountpoint.rpartition("/")[2] == name:
+        if not hierarchy.unified and hierarchy.mountpoint.rpartition("/")[2] == name:
             return hierarchy.name
     raise KeyError(name)
 

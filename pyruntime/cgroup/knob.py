@@ -13,7 +13,7 @@ from pyruntime import errors
 
 SAFE = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ :,*.-_=/+")
 MAX_READ_BYTES = 65536
-_GONE = (errno.ENOENT, errno.ENODEV)
+GONE = (errno.ENOENT, errno.ENODEV)
 
 
 def write(dir_fd: int, name: str, value: str) -> None:
@@ -76,7 +76,7 @@ def processes(dir_fd: int) -> list[int]:
         try:
             return _numbers(dir_fd, name)
         except OSError as error:
-            if error.errno in _GONE:
+            if error.errno in GONE:
                 return []
             if error.errno != errno.EOPNOTSUPP:
                 raise

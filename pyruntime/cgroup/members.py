@@ -157,7 +157,7 @@ def _kill_by_kernel(cgroup: Cgroup) -> bool:
     try:
         knob.write(fd, "cgroup.kill", "1")
     except OSError as error:
-        if error.errno in (*tree.GONE, errno.EOPNOTSUPP):  # the latter: a threaded group
+        if error.errno in (*knob.GONE, errno.EOPNOTSUPP):  # the latter: a threaded group
             return False
         raise
     finally:

@@ -6,7 +6,6 @@ A group that stands still because one above it was frozen counts as running, as 
 
 from __future__ import annotations
 
-import errno
 import posix
 
 from pyruntime.cgroup import knob
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from pyruntime.cgroup.group import Cgroup
 
 V1_ASKED, V2_ASKED = "freezer.self_freezing", "cgroup.freeze"
-_GONE = (errno.ENOENT, errno.ENODEV)
 
 
 def is_frozen(cgroup: Cgroup) -> bool:
@@ -28,7 +26,7 @@ def is_frozen(cgroup: Cgroup) -> bool:
     try:
         return knob.read_path(f"{group.directory}/{V2_ASKED if unified else V1_ASKED}") == "1"
     except OSError as error:
-        if error.errno in _GONE:
+        if error.errno in knob.GONE:
             return False
         raise
 
@@ -38,7 +36,7 @@ def is_frozen_at(dir_fd: int, *, unified: bool) -> bool:
     try:
         return knob.read(dir_fd, V2_ASKED if unified else V1_ASKED) == "1"
     except OSError as error:
-        if error.errno in _GONE:
+        if error.errno in knob.GONE:
             return False
         raise
 
@@ -65,7 +63,7 @@ def _set(cgroup: Cgroup, *, frozen: bool) -> None:
         else:
             knob.write(fd, "freezer.state", "FROZEN" if frozen else "THAWED")
     except OSError as error:
-        if error.errno not in _GONE:
+        if error.errno not in knob.GONE:
             raise
     finally:
         posix.close(fd)

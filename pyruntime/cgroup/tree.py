@@ -11,6 +11,7 @@ import errno
 import posix
 
 from pyruntime import errors
+from pyruntime.cgroup.knob import GONE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 DIRECTORY = posix.O_DIRECTORY | posix.O_CLOEXEC | posix.O_NOFOLLOW
 HANDLE = DIRECTORY | posix.O_PATH
 LISTING = DIRECTORY | posix.O_RDONLY
-GONE = (errno.ENOENT, errno.ENODEV)
 
 
 def open_mount(mountpoint: str, device: int) -> int:

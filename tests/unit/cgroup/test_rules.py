@@ -1,0 +1,86 @@
+"""rules: what the schema cannot say about linux.resources, every mistake with its pointer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyruntime.cgroup import driver
+
+GOOD: list[dict[str, Any]] = [
+    {},
+    {"devices": [{"allow": False, "access": "rwm"}]},
+    {"devices": [{"allow": True, "type": "c", "major": -1, "minor": 3, "access": "r"}]},
+    {"memory": {"limit": 0, "swap": 0, "reservation": 0, "kernel": 0}},
+    {"memory": {"limit": -1, "swap": -1, "swappiness": 2**64 - 1}},
+    {"memory": {"limit": 4096, "swap": 4096, "swappiness": 100}},
+    {"cpu": {"shares": 0, "quota": -1, "burst": 1000, "idle": 1, "cpus": "0-3,7", "mems": "0"}},
+    {"cpu": {"quota": 1000, "burst": 1000}},
+    {"blockIO": {"weight": 0, "weightDevice": [{"major": 8, "minor": 0, "weight": 10}]}},
+    {"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]},
+    {"network": {"classID": 0, "priorities": [{"name": "eth0", "priority": 5}]}},
+    {"rdma": {"mlx5_1": {"hcaHandles": 0}}},
+    {"pids": {"limit": 0}},
+    {"unified": {"memory.high": "1000", "io.max": "8:0 rbps=1\n8:16 rbps=1"}},
+]
+BAD: list[tuple[dict[str, Any], str, str]] = [
+    (
+        {"devices": [{"allow": True}]},
+        "/devices/0/access",
+        "device access at 0 field cannot be empty",
+    ),
+    ({"devices": [{"allow": True, "access": "rx"}]}, "/devices/0/access", "r, w and m"),
+    ({"devices": [{"allow": True, "access": "r", "type": "p"}]}, "/devices/0/type", "a, b, c"),
+    ({"devices": [{"allow": True, "access": "r", "major": -2}]}, "/devices/0/major", "negative"),
+    ({"memory": {"limit": -2}}, "/memory/limit", "-1"),
+    ({"memory": {"swap": 4096}}, "/memory/swap", "without memory limit"),
+    ({"memory": {"limit": -1, "swap": 4096}}, "/memory/swap", "needs one on memory"),
+    ({"memory": {"limit": 8192, "swap": 4096}}, "/memory/swap", "smaller"),
+    ({"memory": {"swappiness": 101}}, "/memory/swappiness", "valid range is 0-100"),
+    ({"cpu": {"quota": 1000, "burst": 1001}}, "/cpu/burst", "larger than quota"),
+    ({"cpu": {"idle": 2}}, "/cpu/idle", "0 or 1"),
+    ({"cpu": {"cpus": "0\n1"}}, "/cpu/cpus", "ranges"),
+    ({"cpu": {"mems": "../x"}}, "/cpu/mems", "ranges"),
+    (
+        {"blockIO": {"weightDevice": [{"major": 8, "minor": 0}]}},
+        "/blockIO/weightDevice/0",
+        "weight",
+    ),
+    ({"hugepageLimits": [{"pageSize": "../MB", "limit": 1}]}, "/hugepageLimits/0/pageSize", "size"),
+    ({"hugepageLimits": [{"pageSize": "MB", "limit": 1}]}, "/hugepageLimits/0/pageSize", "size"),
+    ({"hugepageLimits": [{"pageSize": "٣MB", "limit": 1}]}, "/hugepageLimits/0/pageSize", "size"),
+    (
+        {"network": {"priorities": [{"name": "e 1", "priority": 1}]}},
+        "/network/priorities/0/name",
+        "interface",
+    ),
+    (
+        {"network": {"priorities": [{"name": "e" * 16, "priority": 1}]}},
+        "/network/priorities/0/name",
+        "interface",
+    ),
+    ({"rdma": {"a b": {"hcaObjects": 1}}}, "/rdma/a b", "RDMA"),
+    ({"rdma": {"mlx5_1": {}}}, "/rdma/mlx5_1", "needs"),
+    ({"unified": {"../x.y": "1"}}, "/unified/..~1x.y", "CONTROLLER.PARAMETER"),
+    ({"unified": {"memory": "1"}}, "/unified/memory", "CONTROLLER.PARAMETER"),
+    ({"unified": {"cgroup.procs": "1"}}, "/unified/cgroup.procs", "not a limit"),
+    ({"unified": {"memory.max": ""}}, "/unified/memory.max", "non-empty"),
+]
+
+
+@pytest.mark.parametrize("resources", GOOD)
+def test_good(resources: dict[str, Any]) -> None:
+    assert list(driver.rules(resources)) == []
+
+
+@pytest.mark.parametrize(("resources", "pointer", "word"), BAD)
+def test_bad(resources: dict[str, Any], pointer: str, word: str) -> None:
+    found = list(driver.rules(resources))
+    assert [place for place, _ in found] == [pointer]
+    assert word in found[0][1]
+
+
+def test_all_findings_at_once() -> None:
+    resources = {"cpu": {"idle": 7, "cpus": "x"}, "memory": {"limit": -5, "swappiness": 200}}
+    assert len(list(driver.rules(resources))) == 4
