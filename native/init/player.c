@@ -1,0 +1,166 @@
+/* One instruction: the system call, the small operations on data, and the way into the built-ins. */
+#include "tape.h"
+
+/* What a tape may never ask for, whoever wrote it (security: R-29). */
+static int is_forbidden(u32 nr)
+{
+	switch (nr) {
+	case __NR_ptrace:
+	case __NR_process_vm_readv:
+	case __NR_process_vm_writev:
+	case __NR_kexec_load:
+#ifdef __NR_kexec_file_load
+	case __NR_kexec_file_load:
+#endif
+	case __NR_init_module:
+	case __NR_finit_module:
+	case __NR_delete_module:
+	case __NR_reboot:
+	case __NR_swapon:
+	case __NR_swapoff:
+	case __NR_mprotect:
+	case __NR_mmap:
+	case __NR_munmap:
+	case __NR_brk:
+	case __NR_rt_sigreturn:
+	case __NR_bpf:
+	case __NR_perf_event_open:
+	case __NR_userfaultfd:
+	case __NR_kill:
+	case __NR_tkill:
+	case __NR_tgkill:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/* The width must be 1, 2, 4 or 8, and the bytes must lie in the data. */
+static int is_inside(const struct player *p, long at, long width)
+{
+	const long start = (long)(uintptr_t)p->data;
+
+	if (width != 1 && width != 2 && width != 4 && width != 8)
+		return 0;
+	return at >= start && at - start <= (long)p->data_size - width;
+}
+
+static u64 load_bytes(long at, long width)
+{
+	u64 value = 0;
+	memcpy(&value, (const void *)(uintptr_t)at, (size_t)width); /* little-endian on both architectures */
+	return value;
+}
+
+static long expect(const struct player *p, const struct insn *i, const long *a)
+{
+	u64 value = (u64)a[0];
+
+	if (kind_of(i, 0) == KIND_BUFFER) {
+		if (!is_inside(p, a[0], a[1]))
+			return -PR_EBADMSG;
+		value = load_bytes(a[0], a[1]);
+	}
+	if ((value & (u64)a[2]) == (u64)a[3])
+		return 1;
+	return a[4] > 0 && a[4] < 4096 ? -a[4] : 0;
+}
+
+static long decimal(const struct player *p, long at, long value)
+{
+	const long room = (long)(uintptr_t)p->data + (long)p->data_size - at;
+	u64 rest = value < 0 ? 0 - (u64)value : (u64)value;
+	char digits[24], *to = (char *)(uintptr_t)at;
+	int n = 0;
+
+	if (room < 22)
+		return -PR_EBADMSG;
+	do
+		digits[n++] = (char)('0' + rest % 10);
+	while (rest /= 10);
+	if (value < 0)
+		digits[n++] = '-';
+	while (n)
+		*to++ = digits[--n];
+	*to = 0;
+	return 0;
+}
+
+/* A pointer argument that names `size` writable bytes of the data. */
+static int has_room(const struct player *p, const struct insn *i, int n, long at, long size)
+{
+	return kind_of(i, n) == KIND_BUFFER && size > 0 && size <= (long)p->data_size &&
+	       at - (long)(uintptr_t)p->data <= (long)p->data_size - size;
+}
+
+static int are_buffers(const struct insn *i, int first, int count)
+{
+	for (; count--; first++)
+		if (kind_of(i, first) != KIND_BUFFER)
+			return 0;
+	return 1;
+}
+
+static _Noreturn void become(struct player *p, const struct insn *i, const long *a)
+{
+	long error;
+
+	send_message((int)a[3], 'X', i->step, 0, "", 0);
+	error = SYS(execve, a[0], a[1], a[2]);
+	send_message((int)a[3], 'E', i->step, (i32)-error, p->text, 0);
+	leave(error == -PR_ENOENT ? 127 : 126);
+}
+
+#define TEXT(n) ((char *)(uintptr_t)a[n])
+
+long execute(struct player *p, const struct insn *i, const long *a)
+{
+	switch (i->op) {
+	case OP_SYSCALL:
+		if (is_forbidden(i->nr))
+			return -PR_ENOSYS;
+		for (;;) {
+			const long r = sys6(i->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+			if (r != -PR_EINTR || i->nr == __NR_close)
+				return r;
+		}
+	case OP_STORE:
+		if (!is_inside(p, a[0], a[2]))
+			return -PR_EBADMSG;
+		memcpy(TEXT(0), &a[1], (size_t)a[2]);
+		return 0;
+	case OP_LOAD:
+		return is_inside(p, a[0], a[1]) ? (long)load_bytes(a[0], a[1]) : -PR_EBADMSG;
+	case OP_EXPECT:
+		return expect(p, i, a);
+	case OP_JUMP:
+		return 0;
+	case OP_SET:
+		return a[0];
+	case OP_DECIMAL:
+		return are_buffers(i, 0, 1) ? decimal(p, a[0], a[1]) : -PR_EBADMSG;
+	case OP_RESOLVE:
+		return are_buffers(i, 1, 1) ? resolve((int)a[0], TEXT(1), a[2], (u32)a[3], (int)a[4])
+					    : -PR_EBADMSG;
+	case OP_SYNC:
+		return synchronise(p, (int)a[0], a[1]);
+	case OP_HOME:
+		return has_room(p, i, 2, a[2], a[3])
+			       ? find_home((int)a[0], (u32)a[1], TEXT(2), (size_t)a[3])
+			       : -PR_EBADMSG;
+	case OP_LOOKUP:
+		return are_buffers(i, 0, 2) && has_room(p, i, 2, a[2], a[3])
+			       ? look_up(TEXT(0), TEXT(1), TEXT(2), (size_t)a[3])
+			       : -PR_EBADMSG;
+	case OP_HOOK:
+		return has_room(p, i, 0, a[0], 48) ? hook(p, (const u64 *)TEXT(0)) : -PR_EBADMSG;
+	case OP_WAIT:
+		return wait_for_start((int)a[0]);
+	case OP_EXEC:
+		if (!are_buffers(i, 0, 3))
+			return -PR_EBADMSG;
+		become(p, i, a);
+	default:
+		return -PR_EBADMSG;
+	}
+}

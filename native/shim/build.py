@@ -1,0 +1,116 @@
+"""Builds pyruntime.kernel._native: the shim in cffi's API mode, and the kernel's numbers from its headers."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path(__file__).resolve().parent
+INIT = HERE.parent / "init"
+
+HEADERS = """
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <asm/unistd.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/keyctl.h>
+#include <linux/magic.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <linux/personality.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <linux/securebits.h>
+#include <linux/sockios.h>
+#include <linux/stat.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include "shim.h"
+#undef MS_RDONLY
+#include <sys/mount.h>
+"""
+
+# System calls a tape may hold; names without the NR_ prefix are the manual's.
+CALLS = """
+    bind capget capset chdir chroot close close_range dup3 execveat faccessat2 fchdir fchmod fchown fchownat
+    fchmodat fcntl
+    fsconfig fsmount fsopen fspick fstatfs getcwd getgroups getresgid getresuid ioctl keyctl lseek
+    mkdirat mknodat mount mount_setattr move_mount openat openat2 open_tree personality pivot_root
+    prctl prlimit64 read readlinkat renameat2 sched_setaffinity seccomp sendmsg setgroups sethostname
+    setdomainname setns setpriority setresgid setresuid setsid socket statfs statx symlinkat sync
+    umask umount2 unlinkat unshare write
+""".split()
+
+CONSTANTS = """
+    AT_EMPTY_PATH AT_FDCWD AT_RECURSIVE AT_REMOVEDIR AT_SYMLINK_NOFOLLOW
+    CLONE_NEWCGROUP CLONE_NEWIPC CLONE_NEWNET CLONE_NEWNS CLONE_NEWPID CLONE_NEWTIME CLONE_NEWUSER CLONE_NEWUTS
+    FSCONFIG_CMD_CREATE FSCONFIG_CMD_RECONFIGURE FSCONFIG_SET_FLAG FSCONFIG_SET_STRING
+    FSMOUNT_CLOEXEC FSOPEN_CLOEXEC FSPICK_CLOEXEC FSPICK_EMPTY_PATH
+    IFF_UP KEYCTL_JOIN_SESSION_KEYRING KEYCTL_SETPERM KEYCTL_DESCRIBE
+    MOUNT_ATTR_IDMAP MOUNT_ATTR_NOATIME MOUNT_ATTR_NODEV MOUNT_ATTR_NODIRATIME MOUNT_ATTR_NOEXEC
+    MOUNT_ATTR_NOSUID MOUNT_ATTR_NOSYMFOLLOW MOUNT_ATTR_RDONLY MOUNT_ATTR_RELATIME MOUNT_ATTR_STRICTATIME
+    MOUNT_ATTR__ATIME MNT_DETACH
+    MOVE_MOUNT_F_EMPTY_PATH MOVE_MOUNT_T_EMPTY_PATH
+    MS_BIND MS_PRIVATE MS_REC MS_SHARED MS_SLAVE MS_UNBINDABLE MS_MOVE
+    OPEN_TREE_CLOEXEC OPEN_TREE_CLONE
+    O_CLOEXEC O_CREAT O_DIRECTORY O_EXCL O_NOCTTY O_NOFOLLOW O_NONBLOCK O_PATH O_RDONLY O_RDWR O_WRONLY
+    PR_CAPBSET_DROP PR_CAP_AMBIENT PR_CAP_AMBIENT_CLEAR_ALL PR_CAP_AMBIENT_RAISE PR_SET_DUMPABLE
+    PR_SET_KEEPCAPS PR_SET_NO_NEW_PRIVS PR_SET_PDEATHSIG PR_SET_TIMERSLACK
+    RESOLVE_BENEATH RESOLVE_IN_ROOT RESOLVE_NO_MAGICLINKS RESOLVE_NO_SYMLINKS RESOLVE_NO_XDEV
+    RLIMIT_AS RLIMIT_CORE RLIMIT_CPU RLIMIT_DATA RLIMIT_FSIZE RLIMIT_LOCKS RLIMIT_MEMLOCK RLIMIT_MSGQUEUE
+    RLIMIT_NICE RLIMIT_NOFILE RLIMIT_NPROC RLIMIT_RSS RLIMIT_RTPRIO RLIMIT_RTTIME RLIMIT_SIGPENDING RLIMIT_STACK
+    SECCOMP_FILTER_FLAG_LOG SECCOMP_FILTER_FLAG_SPEC_ALLOW SECCOMP_FILTER_FLAG_TSYNC SECCOMP_SET_MODE_FILTER
+    SIOCGIFFLAGS SIOCSIFFLAGS AF_INET SOCK_CLOEXEC SOCK_DGRAM SOL_SOCKET SCM_RIGHTS
+    STATX_INO STATX_MNT_ID STATX_MODE STATX_TYPE
+    TIOCGPTN TIOCGPTPEER TIOCSCTTY TIOCSPTLCK TIOCSWINSZ
+    PROC_SUPER_MAGIC SYSFS_MAGIC DEVPTS_SUPER_MAGIC CGROUP_SUPER_MAGIC CGROUP2_SUPER_MAGIC
+    PER_LINUX PER_LINUX32
+""".split()
+
+# RLIMIT_RTTIME and friends may be enumerators, newer numbers may be missing from old headers: both are said here.
+RENAMED = {name: f"__NR_{name}" for name in CALLS}
+
+
+def embedded_init() -> str:
+    """The init's bytes as a C array; `make -C native/init` made them."""
+    subprocess.run(["make", "-s", "-C", str(INIT)], check=True)
+    image = (INIT / "init").read_bytes()
+    rows = [", ".join(str(b) for b in image[at : at + 24]) for at in range(0, len(image), 24)]
+    return "static const unsigned char init_image[] = {\n" + ",\n".join(rows) + "};\n"
+
+
+def declarations() -> str:
+    header = (HERE / "shim.h").read_text()
+    functions = "\n".join(line for line in header.splitlines() if line.startswith("int pr_"))
+    numbers = [f"#define NR_{name} ..." for name in CALLS] + [
+        f"#define {name} ..." for name in CONSTANTS
+    ]
+    return functions + "\n" + "\n".join(numbers)
+
+
+def source() -> str:
+    numbers = "\n".join(f"#define NR_{name} {RENAMED[name]}" for name in CALLS)
+    return HEADERS + numbers + "\n"
+
+
+ffibuilder = FFI()
+ffibuilder.cdef(declarations())
+(HERE / "init_image.h").write_text(embedded_init())
+ffibuilder.set_source(
+    "pyruntime.kernel._native",
+    source(),
+    sources=["native/shim/shim.c"],
+    include_dirs=["native/shim"],
+    extra_compile_args=["-O2", "-std=gnu11", "-fstack-protector-strong", "-Wall", "-Wextra"],
+    extra_link_args=["-Wl,-z,relro,-z,now"],
+)
+
+if __name__ == "__main__":
+    ffibuilder.compile(verbose=True)

@@ -1,0 +1,58 @@
+"""linux.cgroupsPath, linux.resources (config-linux.md, Control groups).
+
+The groups, their limits and device rules stand before anything runs in them; the init joins v1 groups itself, by
+writing 0 to `tasks`, which spares the kernel's grace period; the unified group is joined by the clone.
+"""
+
+from __future__ import annotations
+
+from pyruntime.cgroup import driver, location
+from pyruntime.kernel.native import lib
+from pyruntime.plan import moments
+from pyruntime.plan.step import Step, sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pyruntime.features.site import Site
+
+PROPERTIES = ("linux.cgroupsPath", "linux.resources")
+
+
+def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for pointer, why in driver.rules(spec.get("linux", {}).get("resources") or {}):
+        yield f"/linux/resources{pointer}", why
+
+
+def survey(spec: dict[str, Any], site: Site) -> None:
+    """Where the container's groups will stand; refuses a path that climbs."""
+    absolute, parts = location.inner(spec.get("linux", {}).get("cgroupsPath"), site.container_id)
+    for hierarchy in site.layout.joined():
+        found = location.components(site.layout, hierarchy, absolute, parts)
+        site.cgroup_relative[hierarchy.name] = "/" + "/".join(found)
+        if not hierarchy.unified:
+            site.join_count += 1
+
+
+def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    linux = spec.get("linux", {})
+    numbers = [site.hand(f"tasks {index}") for index in range(site.join_count)]
+
+    def make_groups(host: Any) -> None:
+        host.cgroup = driver.prepare(
+            site.layout, linux.get("cgroupsPath"), site.container_id, linux.get("resources") or {}, host.note)
+        fds, host.cgroup.task_fds = host.cgroup.task_fds, []
+        for number, fd in zip(numbers, fds, strict=True):
+            host.give(number, fd)
+
+    yield Step(moments.CGROUP, "/linux/cgroupsPath", "make the cgroups and set their limits", run=make_groups)
+    ops = []
+    for number in numbers:
+        ops += [sys(lib.NR_write, number, "0", 1), sys(lib.NR_close, number)]
+    yield Step(moments.JOIN_CGROUP, "/linux/cgroupsPath", "join the cgroups", ops)
+
+
+def report() -> dict[str, Any]:
+    return {"linux": {"cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True}}}

@@ -1,0 +1,120 @@
+"""process.user, process.capabilities, process.noNewPrivileges (config.md, User, Linux process).
+
+The order is the point: bounding set, keepcaps, groups, gid, uid, the three sets, ambient (CVE-2014-8989). Five sets
+are exactly the config's, absent ones empty (CVE-2022-24769); no capabilities at all means none, also for uid 0.
+Names that are unknown or cannot be granted are dropped with a warning, as the spec asks and runc does.
+"""
+
+from __future__ import annotations
+
+from pyruntime.kernel.native import lib
+from pyruntime.plan import moments
+from pyruntime.plan.step import Buffer, Pointers, Step, expect, sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pyruntime.features.site import Site
+
+PROPERTIES = ("process.user", "process.capabilities", "process.noNewPrivileges")
+
+NAMES = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
+    "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT "
+    "SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP "
+    "MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+).split()
+NUMBERS = {"CAP_" + name: number for number, name in enumerate(NAMES)}
+SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
+VERSION_3 = 0x20080522
+LAST_ID = 2147483647  # runc's range; 4294967295 would mean "leave it" and keep root
+EPERM = 1
+
+
+def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    user = (spec.get("process") or {}).get("user") or {}
+    for name in ("uid", "gid"):
+        if user.get(name, 0) > LAST_ID:
+            yield f"/process/user/{name}", f"{name} above {LAST_ID}"
+    for index, group in enumerate(user.get("additionalGids") or ()):
+        if group > LAST_ID:
+            yield f"/process/user/additionalGids/{index}", f"gid above {LAST_ID}"
+
+
+def masks(process: dict[str, Any], site: Site) -> dict[str, int]:
+    """The five sets as bit masks, without what cannot be granted here."""
+    wanted = process.get("capabilities") or {}
+    result, refused = {}, set()
+    for name in SETS:
+        mask = 0
+        for capability in wanted.get(name) or ():
+            number = NUMBERS.get(capability)
+            if number is None or number > site.last_capability or not site.capabilities >> number & 1:
+                refused.add(capability)
+            else:
+                mask |= 1 << number
+        result[name] = mask
+    result["ambient"] &= result["permitted"] & result["inheritable"]
+    if refused:
+        site.warnings.append(f"ignoring unknown or unavailable capabilities: {' '.join(sorted(refused))}")
+    return result
+
+
+def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    process = spec.get("process")
+    if not process:
+        return
+    sets = masks(process, site)
+    user = process["user"]
+    if process.get("noNewPrivileges"):
+        yield Step(moments.NO_NEW_PRIVILEGES, "/process/noNewPrivileges", "set no_new_privs",
+                   [sys(lib.NR_prctl, lib.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)])
+    drop = [sys(lib.NR_prctl, lib.PR_CAPBSET_DROP, number, 0, 0, 0)
+            for number in range(site.last_capability + 1) if not sets["bounding"] >> number & 1]
+    yield Step(moments.CREDENTIALS, "/process/capabilities/bounding", "limit the bounding set", drop)
+    yield Step(moments.CREDENTIALS, "/process/user", _describe(user), _become(user))
+    yield Step(moments.CREDENTIALS, "/process/capabilities", "set capabilities", _capabilities(sets))
+
+
+def _describe(user: dict[str, Any]) -> str:
+    return f"become user {user.get('uid', 0)}, group {user.get('gid', 0)}"
+
+
+def _become(user: dict[str, Any]) -> list[Any]:
+    uid, gid = user.get("uid", 0), user.get("gid", 0)
+    groups = user.get("additionalGids") or []
+    listed = b"".join([group.to_bytes(4, "little") for group in groups])
+    found = [Buffer(4) for _ in range(6)]
+    return [
+        sys(lib.NR_prctl, lib.PR_SET_KEEPCAPS, 1, 0, 0, 0),
+        sys(lib.NR_setgroups, len(groups), listed if groups else 0),
+        sys(lib.NR_setresgid, gid, gid, gid),
+        sys(lib.NR_setresuid, uid, uid, uid),
+        sys(lib.NR_getresgid, *found[:3]),
+        sys(lib.NR_getresuid, *found[3:]),
+        *[expect(buffer, gid, 4, errno=EPERM) for buffer in found[:3]],
+        *[expect(buffer, uid, 4, errno=EPERM) for buffer in found[3:]],
+        sys(lib.NR_prctl, lib.PR_SET_KEEPCAPS, 0, 0, 0, 0),
+    ]
+
+
+def _capabilities(sets: dict[str, int]) -> list[Any]:
+    """struct __user_cap_data_struct[2]: effective, permitted, inheritable, low halves then high halves."""
+    three = [sets["effective"], sets["permitted"], sets["inheritable"]]
+    data = b"".join([(mask & 0xFFFFFFFF).to_bytes(4, "little") for mask in three]
+                    + [(mask >> 32).to_bytes(4, "little") for mask in three])
+    raise_ambient = [
+        sys(lib.NR_prctl, lib.PR_CAP_AMBIENT, lib.PR_CAP_AMBIENT_RAISE, number, 0, 0)
+        for number in range(64) if sets["ambient"] >> number & 1
+    ]
+    return [
+        sys(lib.NR_prctl, lib.PR_CAP_AMBIENT, lib.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0),
+        sys(lib.NR_capset, Pointers((VERSION_3,)), data),
+        *raise_ambient,
+    ]
+
+
+def report() -> dict[str, Any]:
+    return {"linux": {"capabilities": ["CAP_" + name for name in NAMES]}}

@@ -1,0 +1,108 @@
+"""linux.devices and the default devices (config-linux.md, Devices, Default Devices).
+
+Everything is made relative to the descriptor of its directory with single-component names; an existing node must be
+the same device or is replaced, never opened (CVE-2026-41579).
+"""
+
+from __future__ import annotations
+
+from pyruntime.features.fields import MODE, RDEV_MAJOR, RDEV_MINOR, S_IFBLK, S_IFCHR, S_IFIFO, S_IFMT, SCRATCH
+from pyruntime.features.mounts import clean
+from pyruntime.kernel.native import lib
+from pyruntime.plan import moments
+from pyruntime.plan.step import DIRECTORY, END, MAKE_DIRECTORY, Reg, Step, expect, jump, resolve, sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pyruntime.features.site import Site
+
+PROPERTIES = ("linux.devices",)
+
+TYPES = {"c": S_IFCHR, "u": S_IFCHR, "b": S_IFBLK, "p": S_IFIFO}
+DEFAULTS = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
+LINKS = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
+         ("stderr", "/proc/self/fd/2"))  # fmt: skip
+ENOENT, EEXIST, ENOTDIR = 2, 17, 20
+
+
+def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for index, device in enumerate(spec.get("linux", {}).get("devices") or ()):
+        pointer = f"/linux/devices/{index}"
+        if device["path"][:1] != "/" or "\0" in device["path"] or clean(device["path"]) == "/":
+            yield f"{pointer}/path", "a device path must be absolute"
+        if device["type"] not in TYPES:
+            yield f"{pointer}/type", f"unknown device type {device['type']}"
+        elif device["type"] != "p" and not ("major" in device and "minor" in device):
+            yield pointer, "a device needs major and minor"
+
+
+def brings_own_dev(spec: dict[str, Any]) -> bool:
+    """A bind over /dev: the engine decides what is in it, nothing is made there."""
+    return any(clean(mount["destination"]) == "/dev" and {"bind", "rbind"} & set(mount.get("options") or ())
+               for mount in spec.get("mounts") or ())
+
+
+def makedev(major: int, minor: int) -> int:
+    """The kernel's number of a device, as mknod(2) takes it."""
+    return (minor & 0xFF) | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12 | (major & ~0xFFF) << 32
+
+
+def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    if brings_own_dev(spec) or not site.has("mount"):
+        return
+    wanted = {f"/dev/{name}": (S_IFCHR | 0o666, major, minor, 0, 0, "/linux/devices")
+              for name, major, minor in DEFAULTS}
+    for index, device in enumerate(spec.get("linux", {}).get("devices") or ()):
+        mode = TYPES[device["type"]] | (device.get("fileMode", 0o666) & 0o7777)
+        wanted[clean(device["path"])] = (
+            mode, device.get("major", 0), device.get("minor", 0), device.get("uid", 0) or 0,
+            device.get("gid", 0) or 0, f"/linux/devices/{index}")  # fmt: skip
+    directories: dict[str, Reg] = {}
+    for path, (mode, major, minor, uid, gid, pointer) in wanted.items():
+        parent, _, name = path.rpartition("/")
+        ops = []
+        directory = directories.get(parent)
+        if directory is None:
+            directory = directories[parent] = Reg(parent)
+            ops.append(resolve(site.root, parent or "/", directory, MAKE_DIRECTORY | DIRECTORY))
+        ops += _node(directory, name, mode, major, minor, uid, gid)
+        yield Step(moments.DEVICES, pointer, f"make device `{path}`", ops)
+    yield Step(moments.DEV_LINKS, "/linux/devices", "make the links in /dev", _links(directories["/dev"], site))
+    yield Step(moments.DEV_LINKS, "/linux/devices", "forget the device directories",
+               [sys(lib.NR_close, reg) for reg in directories.values()])
+
+
+def _node(directory: Reg, name: str, mode: int, major: int, minor: int, uid: int, gid: int) -> list[Any]:
+    number = makedev(major, minor)
+    make = [sys(lib.NR_mknodat, directory, name, mode, number)]
+    if uid or gid:
+        make.append(sys(lib.NR_fchownat, directory, name, uid, gid, lib.AT_SYMLINK_NOFOLLOW))
+    first = sys(lib.NR_mknodat, directory, name, mode, number, ok=(EEXIST,), skip=len(make))
+    return [
+        first,
+        *make[1:],
+        jump(END),
+        sys(lib.NR_statx, directory, name, lib.AT_SYMLINK_NOFOLLOW, lib.STATX_TYPE, SCRATCH),
+        expect(MODE, mode & S_IFMT, 2, mask=S_IFMT, skip=3),
+        expect(RDEV_MAJOR, major, 4, skip=2),
+        expect(RDEV_MINOR, minor, 4, skip=1),
+        jump(END),
+        sys(lib.NR_unlinkat, directory, name, 0),
+        *make,
+    ]
+
+
+def _links(dev: Reg, site: Site) -> list[Any]:
+    ops = [sys(lib.NR_symlinkat, target, dev, name, ok=(EEXIST,)) for name, target in LINKS]
+    kcore = Reg("kcore")
+    return [
+        *ops,
+        sys(lib.NR_unlinkat, dev, "ptmx", 0, ok=(ENOENT,)),
+        sys(lib.NR_symlinkat, "pts/ptmx", dev, "ptmx"),
+        resolve(site.root, "/proc/kcore", kcore, ok=(ENOENT, ENOTDIR), skip=END),
+        sys(lib.NR_close, kcore),
+        sys(lib.NR_symlinkat, "/proc/kcore", dev, "core", ok=(EEXIST,)),
+    ]

@@ -1,0 +1,34 @@
+"""ociVersion, annotations (config.md): opaque strings, shown by `state` and given to hooks; none of them changes behaviour."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pyruntime.features.site import Site
+    from pyruntime.plan.step import Step
+
+PROPERTIES = ("ociVersion", "annotations")
+
+
+def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if "" in (spec.get("annotations") or {}):
+        yield "/annotations", "an annotation's key must not be empty"
+
+
+def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    return iter(())
+
+
+def report() -> dict[str, Any]:
+    """What belongs to no other feature: versions, and the annotations that would need care (none)."""
+    from pyruntime import __version__
+
+    return {
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": "1.3.0",
+        "annotations": {"io.pyruntime.version": __version__},
+        "potentiallyUnsafeConfigAnnotations": [],
+    }

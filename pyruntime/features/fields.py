@@ -1,0 +1,68 @@
+"""The kernel structures a tape fills or reads, by the offsets their ABI fixes (little-endian, 64 bit)."""
+
+from __future__ import annotations
+
+from pyruntime.kernel.native import lib
+from pyruntime.plan.step import At, Buffer, Pointers, Reg, expect, jump, load, resolve, sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+ESTALE = 116
+
+STATX_SIZE = 256
+STATX_MODE, STATX_INODE, STATX_RDEV_MAJOR, STATX_RDEV_MINOR = 28, 32, 128, 132
+STATX_DEV_MAJOR, STATX_DEV_MINOR, STATX_MOUNT = 136, 140, 144
+
+S_IFMT, S_IFSOCK, S_IFREG, S_IFBLK, S_IFDIR, S_IFCHR, S_IFIFO = (
+    0o170000, 0o140000, 0o100000, 0o060000, 0o040000, 0o020000, 0o010000)  # fmt: skip
+
+AT_EMPTY = lib.AT_EMPTY_PATH
+_STATX = lib.STATX_TYPE | lib.STATX_MODE | lib.STATX_INO | lib.STATX_MNT_ID
+MOVE_FLAGS = lib.MOVE_MOUNT_F_EMPTY_PATH | lib.MOVE_MOUNT_T_EMPTY_PATH
+
+
+SCRATCH = Buffer(STATX_SIZE)
+"""For a result that the next instructions read; one room for all keeps tapes small."""
+FS_TYPE = At(SCRATCH, 0)
+MODE, INODE, MOUNT_ID = At(SCRATCH, STATX_MODE), At(SCRATCH, STATX_INODE), At(SCRATCH, STATX_MOUNT)
+RDEV_MAJOR, RDEV_MINOR = At(SCRATCH, STATX_RDEV_MAJOR), At(SCRATCH, STATX_RDEV_MINOR)
+DEV_MAJOR, DEV_MINOR = At(SCRATCH, STATX_DEV_MAJOR), At(SCRATCH, STATX_DEV_MINOR)
+
+
+def statx_of(fd: Any) -> Any:
+    """statx of a descriptor into SCRATCH: type, mode, inode, devices and mount id."""
+    return sys(lib.NR_statx, fd, "", AT_EMPTY, _STATX, SCRATCH)
+
+
+def mount_id_of(fd: Any, out: Reg) -> list[Any]:
+    """The id of the mount a descriptor lies on goes into a register."""
+    return [statx_of(fd), load(MOUNT_ID, 8, out)]
+
+
+def set_attributes(fd: Any, set_: int, clear: int = 0, propagation: int = 0, *, recursive: bool = False) -> Any:
+    """mount_setattr(2) on what a descriptor stands for."""
+    flags = AT_EMPTY | (lib.AT_RECURSIVE if recursive else 0)
+    return sys(lib.NR_mount_setattr, fd, "", flags, Pointers((set_, clear, propagation, 0)), 32)
+
+
+def open_beneath(fd: Any, path: str, flags: int, rules: int, out: Reg, ok: tuple[int, ...] = (),
+                 skip: int = 0) -> Any:
+    """openat2(2) with RESOLVE_* rules."""
+    how = Pointers((flags | lib.O_CLOEXEC, 0, rules))
+    return sys(lib.NR_openat2, fd, path, how, 24, out=out, ok=ok, skip=skip)
+
+
+def is_still_at(root: Any, path: str, wanted: list[Reg]) -> list[Any]:
+    """Fails with ESTALE unless `path` beneath `root` leads to one of the mounts whose ids are given."""
+    fd = Reg("check")
+    ops = [resolve(root, path, fd), statx_of(fd), sys(lib.NR_close, fd)]
+    rest = len(wanted)
+    for reg in wanted:
+        rest -= 1
+        if rest:
+            ops += [expect(MOUNT_ID, reg, 8, skip=1), jump(2 * rest - 1)]
+        else:
+            ops.append(expect(MOUNT_ID, reg, 8, errno=ESTALE))
+    return ops

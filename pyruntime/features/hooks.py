@@ -1,0 +1,91 @@
+"""hooks (config.md, POSIX-platform Hooks): prestart, createRuntime on the host; createContainer, startContainer in
+the init; poststart, poststop when their verbs run them (runtime/hooks.py).
+
+The state on a hook's stdin is a late value: the pid is only known once the init exists.
+"""
+
+from __future__ import annotations
+
+from pyruntime.errors import HookError, strerror
+from pyruntime.features.hook_words import exit_words, readable
+from pyruntime.plan import moments
+from pyruntime.plan.step import HOOK, SYNC, Buffer, Pointers, Step, builtin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from pyruntime.features.site import Site
+
+KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+PROPERTIES = tuple(f"hooks.{kind}" for kind in KINDS)
+
+SYNC_CODE = ord("S")
+ETIME = 62
+EXITED = 0x100000  # native/init/hook.c: a wait status rather than an errno
+STATE_LIMIT = 65000  # bytes of state a container-side hook can be given
+
+
+def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for kind in KINDS:
+        for index, hook in enumerate((spec.get("hooks") or {}).get(kind) or ()):
+            pointer = f"/hooks/{kind}/{index}"
+            if hook["path"][:1] != "/" or "\0" in hook["path"]:
+                yield f"{pointer}/path", "a hook's path must be absolute"
+            if hook.get("timeout") is not None and hook["timeout"] <= 0:
+                yield f"{pointer}/timeout", "a hook's timeout must be greater than zero"
+            for name in ("args", "env"):
+                for number, text in enumerate(hook.get(name) or ()):
+                    if "\0" in text:
+                        yield f"{pointer}/{name}/{number}", "holds a NUL byte"
+
+
+def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    hooks = spec.get("hooks") or {}
+    inside = [kind for kind in ("createContainer", "startContainer") if hooks.get(kind)]
+    for kind in inside:
+        site.hook_state[kind] = Buffer(_room(spec, site), late=True)
+    if inside or hooks.get("prestart") or hooks.get("createRuntime"):
+        yield Step(moments.HOOKS_RUNTIME, "/hooks", "run the hooks of the runtime's side",
+                   [builtin(SYNC, site.socket_fd, SYNC_CODE)], run=lambda host: host.run_hooks())
+    places = {"createContainer": moments.HOOKS_CONTAINER, "startContainer": moments.HOOKS_START}
+    for kind in inside:
+        for index, hook in enumerate(hooks[kind]):
+            pointer = f"/hooks/{kind}/{index}"
+            yield Step(places[kind], pointer, f"run {kind} hook #{index} `{hook['path']}`",
+                       [builtin(HOOK, _block(kind, hook, spec, site))], failure=failure(kind, index, hook, pointer))
+
+
+def _room(spec: dict[str, Any], site: Site) -> int:
+    size = 512 + len(site.bundle.encode("utf-8", "surrogateescape")) * 6 + len(site.container_id)
+    for key, value in (spec.get("annotations") or {}).items():
+        size += 6 * len((key + value).encode("utf-8", "surrogateescape")) + 16
+    return min(size, STATE_LIMIT)
+
+
+def _block(kind: str, hook: dict[str, Any], spec: dict[str, Any], site: Site) -> Pointers:
+    """struct request of native/init/hook.c."""
+    env = hook.get("env")
+    if env is None:
+        env = (spec.get("process") or {}).get("env") or () if kind == "startContainer" else ()
+    args = hook.get("args") or [hook["path"]]
+    timeout_ms = int(hook.get("timeout") or 0) * 1000
+    return Pointers((hook["path"], Pointers((*args, 0)), Pointers((*env, 0)), site.hook_state[kind], 0, timeout_ms))
+
+
+def failure(kind: str, index: int, hook: dict[str, Any], pointer: str) -> Callable[[int, bytes], Exception]:
+    """runc's words for a hook that failed; engines show them."""
+
+    def fail(number: int, text: bytes) -> Exception:
+        if number == ETIME:
+            words = f"hook ran past specified timeout of {float(hook.get('timeout') or 0):.1f}s"
+        elif number & EXITED:
+            words = exit_words(number & 0xFFFF)
+            out, _, err = text.partition(b"\0")
+            words += f", stdout: {readable(out)}, stderr: {readable(err)}"
+        else:
+            words = f"fork/exec {hook['path']}: {strerror(number)}"
+        return HookError(f"error running {kind} hook #{index}: {words}", pointer, errno=number)
+
+    return fail

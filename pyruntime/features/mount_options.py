@@ -1,0 +1,108 @@
+"""The mount options the spec names, as the mount API takes them (config.md, Linux mount options).
+
+An option sets or clears attributes of the mount (also recursively: the r forms), is a flag of the file system
+context, chooses propagation, or is one of a few words with their own meaning. What is not in these tables is data
+for the file system.
+"""
+
+from __future__ import annotations
+
+from pyruntime.kernel.native import lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ATIME = lib.MOUNT_ATTR__ATIME
+
+# option: (attributes to set, attributes to clear)
+ATTRIBUTES = {
+    "ro": (lib.MOUNT_ATTR_RDONLY, 0),
+    "rw": (0, lib.MOUNT_ATTR_RDONLY),
+    "nosuid": (lib.MOUNT_ATTR_NOSUID, 0),
+    "suid": (0, lib.MOUNT_ATTR_NOSUID),
+    "nodev": (lib.MOUNT_ATTR_NODEV, 0),
+    "dev": (0, lib.MOUNT_ATTR_NODEV),
+    "noexec": (lib.MOUNT_ATTR_NOEXEC, 0),
+    "exec": (0, lib.MOUNT_ATTR_NOEXEC),
+    "nosymfollow": (lib.MOUNT_ATTR_NOSYMFOLLOW, 0),
+    "symfollow": (0, lib.MOUNT_ATTR_NOSYMFOLLOW),
+    "nodiratime": (lib.MOUNT_ATTR_NODIRATIME, 0),
+    "diratime": (0, lib.MOUNT_ATTR_NODIRATIME),
+    "noatime": (lib.MOUNT_ATTR_NOATIME, _ATIME),
+    "atime": (0, _ATIME),
+    "relatime": (lib.MOUNT_ATTR_RELATIME, _ATIME),
+    "norelatime": (0, _ATIME),
+    "strictatime": (lib.MOUNT_ATTR_STRICTATIME, _ATIME),
+    "nostrictatime": (0, _ATIME),
+}
+
+# Flags of the file system context; those fsconfig(2) does not know go by mount(2).
+CONTEXT = {"sync": "sync", "async": "async", "dirsync": "dirsync", "lazytime": "lazytime",
+           "nolazytime": "nolazytime", "mand": "mand", "nomand": "nomand"}
+BY_MOUNT2 = {"iversion": 1 << 23, "noiversion": 0}
+NOTHING = ("defaults", "silent", "loud")
+
+PROPAGATION = {
+    "shared": (lib.MS_SHARED, False),
+    "rshared": (lib.MS_SHARED, True),
+    "slave": (lib.MS_SLAVE, False),
+    "rslave": (lib.MS_SLAVE, True),
+    "private": (lib.MS_PRIVATE, False),
+    "rprivate": (lib.MS_PRIVATE, True),
+    "unbindable": (lib.MS_UNBINDABLE, False),
+    "runbindable": (lib.MS_UNBINDABLE, True),
+}
+
+SPECIAL = ("bind", "rbind", "remount")
+LATER = ("tmpcopyup", "idmap", "ridmap")
+
+
+class Options:
+    """One mount's options, sorted."""
+
+    __slots__ = ("set", "clear", "set_all", "clear_all", "context", "flags2", "propagation", "bind", "recursive",
+                 "remount", "unsupported", "data", "read_only")  # fmt: skip
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.set = self.clear = self.set_all = self.clear_all = 0
+        self.flags2 = 0
+        self.context: list[str] = []
+        self.propagation: list[tuple[int, bool]] = []
+        self.bind = self.recursive = self.remount = False
+        self.unsupported: list[str] = []
+        self.data: list[str] = []
+        for word in words:
+            self._add(word)
+        self.read_only = bool(self.set & lib.MOUNT_ATTR_RDONLY)
+
+    def _add(self, word: str) -> None:
+        attribute = ATTRIBUTES.get(word)
+        if attribute is not None:
+            self.set = self.set & ~attribute[1] | attribute[0]
+            self.clear = self.clear & ~attribute[0] | attribute[1]
+        elif word in PROPAGATION:
+            self.propagation.append(PROPAGATION[word])
+        elif word[:1] == "r" and word[1:] in ATTRIBUTES:
+            attribute = ATTRIBUTES[word[1:]]
+            self.set_all = self.set_all & ~attribute[1] | attribute[0]
+            self.clear_all = self.clear_all & ~attribute[0] | attribute[1]
+        elif word in CONTEXT:
+            self.context.append(word)
+        elif word in BY_MOUNT2:
+            self.flags2 |= BY_MOUNT2[word]
+        elif word in SPECIAL:
+            self.bind |= word != "remount"
+            self.recursive |= word == "rbind"
+            self.remount |= word == "remount"
+        elif word in LATER:
+            self.unsupported.append(word)
+        elif word not in NOTHING:
+            self.data.append(word)
+
+
+def names() -> list[str]:
+    """Every option this runtime knows, for `pyruntime features`."""
+    known = {*ATTRIBUTES, *PROPAGATION, *CONTEXT, *BY_MOUNT2, *NOTHING, *SPECIAL}
+    known |= {"r" + word for word in ATTRIBUTES}
+    return sorted(known)

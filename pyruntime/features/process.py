@@ -1,0 +1,202 @@
+"""process: program, environment, working directory, umask, limits, oom score (config.md, Process).
+
+The working directory is entered first as root and again as the user when that failed, and must lie inside the root
+(CVE-2024-21626). The program is looked up at create, as engines expect, after every change of credentials.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pyruntime.errors import ProgramError, StepError, strerror
+from pyruntime.features.fields import MODE, S_IFIFO, S_IFMT, open_beneath, statx_of
+from pyruntime.features.mounts import clean
+from pyruntime.kernel.native import lib
+from pyruntime.plan import moments
+from pyruntime.plan.step import (
+    END,
+    EXEC,
+    HOME,
+    LOOKUP,
+    MAKE_DIRECTORY,
+    At,
+    Buffer,
+    Pointers,
+    Reg,
+    Step,
+    assign,
+    builtin,
+    expect,
+    resolve,
+    sys,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from pyruntime.features.site import Site
+
+PROPERTIES = ("process.args", "process.env", "process.cwd", "process.user.umask", "process.rlimits",
+              "process.oomScoreAdj")  # fmt: skip
+
+EPERM, ENOENT, EACCES, EISDIR, ENOTDIR, ELOOP = 1, 2, 13, 21, 20, 40
+PATH_LIMIT = 4096
+ARGUMENT_LIMIT = 131072  # bytes of one string, the kernel's MAX_ARG_STRLEN
+UNLIMITED = (1 << 64) - 1
+
+
+def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    process = spec.get("process")
+    if not process:
+        return
+    if process["cwd"][:1] != "/" or "\0" in process["cwd"]:
+        yield "/process/cwd", "Cwd must be an absolute path"
+    args = process.get("args") or []
+    if not args:
+        yield "/process/args", "args must not be empty"
+    elif not args[0]:
+        yield "/process/args/0", "the program's name is empty"
+    for name in ("args", "env"):
+        for index, text in enumerate(process.get(name) or ()):
+            if "\0" in text or len(text.encode("utf-8", "surrogateescape")) >= ARGUMENT_LIMIT:
+                yield f"/process/{name}/{index}", "holds a NUL byte or is longer than 128 KiB"
+            elif name == "env" and text.find("=") < 1:
+                yield f"/process/env/{index}", "invalid environment variable: missing '=' or name"
+    yield from _limit_rules(process.get("rlimits") or ())
+
+
+def _limit_rules(limits: Any) -> Iterator[tuple[str, str]]:
+    seen = set()
+    for index, limit in enumerate(limits):
+        pointer, kind = f"/process/rlimits/{index}", limit["type"]
+        if not hasattr(lib, kind) or not kind.startswith("RLIMIT_"):
+            yield f"{pointer}/type", f"wrong rlimit value: {kind}"
+        if kind in seen:
+            yield f"{pointer}/type", f"{kind} appears twice"
+        seen.add(kind)
+        if limit["soft"] > limit["hard"]:
+            yield f"{pointer}/soft", "the soft limit is above the hard one"
+
+
+def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    process = spec.get("process")
+    if not process:
+        return
+    cwd, done = process["cwd"], Reg("entered")
+    if site.has("mount"):
+        fd = Reg("cwd")
+        yield Step(moments.WORKING_DIRECTORY, "/process/cwd", f"make the working directory `{clean(cwd)}`",
+                   [resolve(site.root, cwd, fd, MAKE_DIRECTORY), sys(lib.NR_close, fd)])
+    yield Step(moments.EXECUTION, "/process/cwd", f"chdir to cwd `{cwd}`",
+               [sys(lib.NR_chdir, cwd, ok=(EACCES, EPERM), skip=END), assign(done, 1)])
+    umask = (process.get("user") or {}).get("umask")
+    yield Step(moments.EXECUTION, "/process/user/umask", "set the umask",
+               [sys(lib.NR_umask, 0o022 if umask is None else umask)])
+    yield Step(moments.EXECUTION, "/process/user", "own the pipes of stdio", _own_stdio(process))
+    yield from _limits(process)
+    current = Buffer(PATH_LIMIT)
+    yield Step(moments.CHDIR, "/process/cwd", f"chdir to cwd `{cwd}`", [
+        expect(done, -1, skip=1), sys(lib.NR_chdir, cwd),
+        sys(lib.NR_getcwd, current, PATH_LIMIT), expect(current, ord("/"), 1, errno=ENOENT)])
+    yield from _program(process, site)
+    score = process.get("oomScoreAdj")
+    if score is not None:
+        yield Step(moments.IDENTITY, "/process/oomScoreAdj", f"set oom_score_adj to {score}",
+                   run=lambda host: _write_oom_score(host.pid, score))
+
+
+def _own_stdio(process: dict[str, Any]) -> list[Any]:
+    """Pipes only: a terminal is made for the user, files and devices of the host stay as they are (R-13)."""
+    user = process["user"]
+    uid, ops = user.get("uid", 0), []
+    if not uid:
+        return []
+    for fd in (0, 1, 2):
+        ops += [statx_of(fd), expect(MODE, S_IFIFO, 2, mask=S_IFMT, skip=1),
+                sys(lib.NR_fchown, fd, uid, -1, ok=(EPERM,))]
+    return ops
+
+
+def _limits(process: dict[str, Any]) -> Iterator[Step]:
+    for index, limit in enumerate(process.get("rlimits") or ()):
+        soft, hard = limit["soft"] & UNLIMITED, limit["hard"] & UNLIMITED
+        yield Step(moments.LIMITS, f"/process/rlimits/{index}", f"set {limit['type']} to {soft}:{hard}",
+                   [sys(lib.NR_prlimit64, 0, getattr(lib, limit["type"]), Pointers((soft, hard)), 0)])
+
+
+def environment(process: dict[str, Any]) -> dict[str, str]:
+    """The last of equal names wins, in the order of the first (as runc)."""
+    env: dict[str, str] = {}
+    for entry in process.get("env") or ():
+        name, _, value = entry.partition("=")
+        env[name] = value
+    return env
+
+
+def _program(process: dict[str, Any], site: Site) -> Iterator[Step]:
+    args, env = process["args"], environment(process)
+    words: list[Any] = []
+    home = None
+    if not env.get("HOME"):
+        env.pop("HOME", None)
+        home = Buffer(b"HOME=/".ljust(PATH_LIMIT, b"\0"))
+        yield Step(moments.HOME, "/process/env", "find HOME", _find_home(process, home, site))
+    words += [f"{name}={value}" for name, value in env.items()]
+    if home:
+        words.append(home)
+    program = Buffer(PATH_LIMIT)
+    yield Step(moments.LOOKUP, "/process/args/0", f"find the program `{args[0]}`",
+               [builtin(LOOKUP, args[0], env.get("PATH", ""), program, PATH_LIMIT)],
+               failure=_missing_program(args[0]))
+    yield Step(moments.EXEC, "/process/args/0", f"exec `{args[0]}`",
+               [builtin(EXEC, program, Pointers((*args, 0)), Pointers((*words, 0)), site.report_fd)],
+               failure=_failed_exec(args[0]))
+
+
+def _find_home(process: dict[str, Any], home: Buffer, site: Site) -> list[Any]:
+    """The image's passwd: never a device or a fifo is opened in a way that waits (security: R-23)."""
+    fd = Reg("passwd")
+    flags = lib.O_RDONLY | lib.O_NONBLOCK | lib.O_NOCTTY
+    return [
+        sys(lib.NR_openat, lib.AT_FDCWD, "/", lib.O_PATH | lib.O_CLOEXEC, 0, out=fd),
+        open_beneath(fd, "etc/passwd", flags, lib.RESOLVE_IN_ROOT | lib.RESOLVE_NO_MAGICLINKS, fd,
+                     ok=(ENOENT, ENOTDIR, ELOOP, 6), skip=END),
+        builtin(HOME, fd, process["user"].get("uid", 0), At(home, 5), PATH_LIMIT - 6),
+        sys(lib.NR_close, fd),
+    ]
+
+
+def _missing_program(name: str) -> Callable[[int, bytes], Exception]:
+    def fail(errno: int, text: bytes) -> Exception:
+        if errno == ENOENT and "/" not in name:
+            words = "executable file not found in $PATH"
+        elif errno == ENOENT:
+            words = f"stat {name}: no such file or directory"
+        else:
+            words = strerror(errno)
+        return ProgramError(f'unable to start container process: exec: "{name}": {words}', "/process/args/0",
+                            "container", errno)
+
+    return fail
+
+
+def _failed_exec(name: str) -> Callable[[int, bytes], Exception]:
+    def fail(errno: int, text: bytes) -> Exception:
+        return ProgramError(f"exec {name}: {strerror(errno)}", "/process/args/0", "container", errno)
+
+    return fail
+
+
+def _write_oom_score(pid: int, score: int) -> None:
+    try:
+        fd = posix.open(f"/proc/{pid}/oom_score_adj", posix.O_WRONLY | posix.O_CLOEXEC)
+        try:
+            posix.write(fd, b"%d" % score)
+        finally:
+            posix.close(fd)
+    except OSError as error:
+        number = error.errno or 0
+        raise StepError(f"set oom_score_adj to {score}: {strerror(number)}", "/process/oomScoreAdj",
+                        errno=number) from error

@@ -1,0 +1,197 @@
+"""root, linux.rootfsPropagation: the root file system becomes the container's `/` (config.md, Root).
+
+The path is opened once on the host, proved to be a directory and no link (security: R-45); a clone of that tree is
+what the init attaches, at the root's own path in its mount namespace, because hooks look for it there. All later
+steps resolve beneath that descriptor.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pyruntime.errors import StepError, strerror
+from pyruntime.features.fields import (
+    AT_EMPTY,
+    DEV_MAJOR,
+    DEV_MINOR,
+    INODE,
+    MOUNT_ID,
+    MOVE_FLAGS,
+    SCRATCH,
+    is_still_at,
+    set_attributes,
+    statx_of,
+)
+from pyruntime.kernel import calls
+from pyruntime.kernel.native import lib
+from pyruntime.plan import moments
+from pyruntime.plan.step import Reg, Step, expect, load, sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pyruntime.features.site import Site
+
+PROPERTIES = ("root.path", "root.readonly", "linux.rootfsPropagation")
+
+PROPAGATIONS = {
+    "shared": lib.MS_SHARED,
+    "rshared": lib.MS_SHARED | lib.MS_REC,
+    "slave": lib.MS_SLAVE,
+    "rslave": lib.MS_SLAVE | lib.MS_REC,
+    "private": lib.MS_PRIVATE,
+    "rprivate": lib.MS_PRIVATE | lib.MS_REC,
+    "unbindable": lib.MS_UNBINDABLE,
+    "runbindable": lib.MS_UNBINDABLE | lib.MS_REC,
+}
+
+EXDEV = 18
+
+
+def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if not spec.get("root"):
+        yield "/root", "a container on Linux needs a root file system"
+        return
+    if "\0" in spec["root"]["path"] or not spec["root"]["path"]:
+        yield "/root/path", "not a path"
+    if not any(ns["type"] == "mount" for ns in spec.get("linux", {}).get("namespaces") or ()):
+        linux = spec.get("linux", {})
+        for asked, pointer in (
+            (spec["root"].get("readonly"), "/root/readonly"),
+            (spec.get("mounts"), "/mounts"),
+            (linux.get("maskedPaths"), "/linux/maskedPaths"),
+            (linux.get("readonlyPaths"), "/linux/readonlyPaths"),
+        ):
+            if asked:
+                yield pointer, "needs a mount namespace, and the config asks for none"
+
+
+def default_propagation(spec: dict[str, Any]) -> int:
+    """What mounts that come from the host get: nothing flows back to it unless the config shares."""
+    asked = spec.get("linux", {}).get("rootfsPropagation") or ""
+    if asked in ("private", "rprivate"):
+        return int(lib.MS_PRIVATE)
+    return 0 if asked in ("shared", "rshared") else int(lib.MS_SLAVE)
+
+
+def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    number, rootfs = site.root, site.rootfs
+    isolated = site.has("mount")
+    propagation = default_propagation(spec) or lib.MS_SLAVE
+
+    def open_root(host: Any) -> None:
+        host.give(number, _open_tree(rootfs, propagation) if isolated else _open_directory(rootfs))
+
+    yield Step(moments.SOURCES, "/root/path", f"open the root `{rootfs}`", run=open_root)
+    if not isolated:
+        yield Step(moments.PIVOT, "/root/path", "change the root", [
+            sys(lib.NR_fchdir, number), sys(lib.NR_chroot, "."), sys(lib.NR_chdir, "/")])
+        return
+    yield Step(moments.PROPAGATION, "/linux/rootfsPropagation", "keep mounts from reaching the host",
+               [sys(lib.NR_mount, 0, "/", 0, propagation | lib.MS_REC, 0)])
+    yield Step(moments.ROOT, "/root/path", f"attach the root `{rootfs}`", _attach(site))
+    if spec["root"].get("readonly"):
+        yield Step(moments.LATE_READONLY, "/root/readonly", "make the root read-only",
+                   [set_attributes(number, lib.MOUNT_ATTR_RDONLY)])
+    if site.no_pivot:
+        yield Step(moments.PIVOT, "/root/path", "move the root over / (--no-pivot)", _move_over(number))
+    else:
+        yield Step(moments.PIVOT, "/root/path", "pivot_root", _pivot(number))
+    asked = spec.get("linux", {}).get("rootfsPropagation")
+    if asked:
+        yield Step(moments.ROOT_PROPAGATION, "/linux/rootfsPropagation", f"make / {asked}",
+                   [sys(lib.NR_mount, 0, "/", 0, PROPAGATIONS[asked], 0)])
+
+
+def check_steps(site: Site) -> Iterator[Step]:
+    """After the last mount: each destination still leads to its mount, or to one that was put over it later."""
+    ids = site.mount_ids
+    for index, (destination, pointer, reg) in enumerate(ids):
+        later = [other[2] for other in ids[index + 1:]]
+        wanted = [reg, *later] if len(ids) <= 40 else [reg]
+        if any((destination + "/").startswith(other.rstrip("/") + "/") for other, _, _ in ids[index + 1:]):
+            continue
+        yield Step(moments.CHECK, pointer, f"check that `{destination}` is what was mounted",
+                   is_still_at(site.root, destination, wanted))
+
+
+def _open_directory(rootfs: str) -> int:
+    flags = posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+    try:
+        fd = posix.open(rootfs, flags)
+    except OSError as error:
+        words = strerror(error.errno or 0)
+        raise StepError(f"open root `{rootfs}`: {words}", "/root/path", errno=error.errno or 0) from error
+    top = posix.stat("/")
+    found = posix.stat(fd)
+    if (found.st_dev, found.st_ino) == (top.st_dev, top.st_ino):
+        posix.close(fd)
+        raise StepError("the root of the host cannot be the root of a container: invalid argument", "/root/path")
+    return fd
+
+
+def _open_tree(rootfs: str, propagation: int) -> int:
+    directory = _open_directory(rootfs)
+    try:
+        tree = calls.open_tree(
+            directory, "",
+            lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | lib.AT_RECURSIVE | AT_EMPTY)
+    finally:
+        posix.close(directory)
+    calls.mount_setattr(tree, lib.AT_RECURSIVE, propagation=propagation)
+    return tree
+
+
+def _attach(site: Site) -> list[Any]:
+    """The directory at the root's path, seen from our namespace, must be the one the host opened."""
+    at = Reg("at")
+    flags = lib.O_PATH | lib.O_DIRECTORY | lib.O_NOFOLLOW | lib.O_CLOEXEC
+    inode, major, minor = Reg("inode"), Reg("major"), Reg("minor")
+    return [
+        sys(lib.NR_openat, lib.AT_FDCWD, site.rootfs, flags, 0, out=at),
+        statx_of(site.root),
+        load(INODE, 8, inode),
+        load(DEV_MAJOR, 4, major),
+        load(DEV_MINOR, 4, minor),
+        statx_of(at),
+        expect(INODE, inode, 8, errno=EXDEV),
+        expect(DEV_MAJOR, major, 4, errno=EXDEV),
+        expect(DEV_MINOR, minor, 4, errno=EXDEV),
+        sys(lib.NR_move_mount, site.root, "", at, "", MOVE_FLAGS),
+        sys(lib.NR_close, at),
+    ]
+
+
+def _pivot(root: int) -> list[Any]:
+    """The old root ends up on top of the new one and is detached; afterwards /.. must be /."""
+    old, mount = Reg("old"), Reg("top")
+    mask = lib.STATX_MNT_ID | lib.STATX_INO
+    return [
+        sys(lib.NR_openat, lib.AT_FDCWD, "/", lib.O_PATH | lib.O_DIRECTORY | lib.O_CLOEXEC, 0, out=old),
+        sys(lib.NR_fchdir, root),
+        sys(lib.NR_pivot_root, ".", "."),
+        sys(lib.NR_fchdir, old),
+        sys(lib.NR_mount, 0, ".", 0, lib.MS_SLAVE | lib.MS_REC, 0),
+        sys(lib.NR_umount2, ".", lib.MNT_DETACH),
+        sys(lib.NR_close, old),
+        sys(lib.NR_chdir, "/"),
+        sys(lib.NR_statx, lib.AT_FDCWD, "/", 0, mask, SCRATCH),
+        load(MOUNT_ID, 8, mount),
+        sys(lib.NR_statx, lib.AT_FDCWD, "/..", 0, mask, SCRATCH),
+        expect(MOUNT_ID, mount, 8, errno=EXDEV),
+    ]
+
+
+def _move_over(root: int) -> list[Any]:
+    """Weaker: the old root stays beneath. Its proc and sysfs are taken away first, so that no full view remains."""
+    gone = (2, 22)  # ENOENT, EINVAL: was no mount point
+    return [
+        sys(lib.NR_umount2, "/proc", lib.MNT_DETACH, ok=gone),
+        sys(lib.NR_umount2, "/sys", lib.MNT_DETACH, ok=gone),
+        sys(lib.NR_fchdir, root),
+        sys(lib.NR_mount, ".", "/", 0, lib.MS_MOVE, 0),
+        sys(lib.NR_chroot, "."),
+        sys(lib.NR_chdir, "/"),
+    ]

@@ -1,0 +1,67 @@
+"""What every init does first and last, whatever the config says: session, keyring, parent death, descriptors.
+
+The parent-death signal makes a half-made init die with the runtime; it is cleared only when created is recorded and
+the runtime may leave (security: R-26). The keyring keeps the caller's keys out of the container (R-22).
+"""
+
+from __future__ import annotations
+
+from pyruntime.kernel.native import lib
+from pyruntime.plan import moments
+from pyruntime.plan.step import SYNC, WAIT, Reg, Step, builtin, sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pyruntime.features.site import Site
+
+PROPERTIES = ()
+
+SIGKILL, EPERM, ENOSYS, EINVAL, EDQUOT = 9, 1, 38, 22, 122
+KEY_PERMISSIONS = 0x3F1B0000  # possessor: all; user: view, read, search, link
+ALL_CPUS = b"\xff" * 128
+LAST_FD = 0xFFFFFFFF
+CLOSE_RANGE_CLOEXEC = 4
+READY = ord("R")
+
+
+def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    die_with_parent = [sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)]
+    yield Step(moments.BIRTH, "", "die with the runtime, pass nothing on", [
+        *die_with_parent,
+        # Handed descriptors had to survive the init's own execve; nothing else shall.
+        sys(lib.NR_close_range, site.first_fd, LAST_FD, CLOSE_RANGE_CLOEXEC),
+    ])
+    # The kernel masks what a tape made under the caller's umask would otherwise lose.
+    yield Step(moments.BIRTH, "", "leave the bundle, clear the umask",
+               [sys(lib.NR_chdir, "/"), sys(lib.NR_umask, 0)])
+    session: list[Any] = [sys(lib.NR_setsid, ok=(EPERM,))]
+    if site.new_keyring:
+        ring = Reg("keyring")
+        session += [
+            sys(lib.NR_keyctl, lib.KEYCTL_JOIN_SESSION_KEYRING, f"_ses.{site.container_id}", out=ring,
+                ok=(ENOSYS,), skip=1),
+            sys(lib.NR_keyctl, lib.KEYCTL_SETPERM, ring, KEY_PERMISSIONS),
+        ]
+    yield Step(moments.SESSION, "", "new session and keyring", session)
+    # As runc: the caller's affinity is not the container's; the cpuset decides.
+    yield Step(moments.EXECUTION, "", "reset the cpu affinity",
+               [sys(lib.NR_sched_setaffinity, 0, len(ALL_CPUS), ALL_CPUS, ok=(EINVAL, EPERM))])
+    yield Step(moments.SWEEP, "", "close every descriptor of the host", _sweep(site))
+    yield Step(moments.PARENT_DEATH, "", "die with the runtime, as the new user", die_with_parent)
+    yield Step(moments.RELEASE, "", "report ready", [
+        sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG, 0, 0, 0, 0),
+        builtin(SYNC, site.socket_fd, READY),
+        *([] if site.inline else [sys(lib.NR_close, site.socket_fd)]),
+    ])
+    yield Step(moments.WAIT, "", "wait for start", [builtin(WAIT, site.start_fd)])
+
+
+def _sweep(site: Site) -> list[Any]:
+    return [
+        sys(lib.NR_close, site.first_fd),  # the tape
+        sys(lib.NR_close_range, site.sweep_fd, LAST_FD, 0),
+    ]
+

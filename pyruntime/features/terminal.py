@@ -1,0 +1,129 @@
+"""process.terminal, process.consoleSize: a pty of the container's own devpts (config.md, Process).
+
+ptmx is opened beneath the root without links, proved to be devpts's, reopened through our own procfs; the peer comes
+from the master by ioctl, never by name (CVE-2025-52565). The master travels to the host, which hands it to the
+console socket or relays it itself.
+"""
+
+from __future__ import annotations
+
+from pyruntime.features.fields import (
+    AT_EMPTY,
+    FS_TYPE,
+    MODE,
+    MOVE_FLAGS,
+    RDEV_MAJOR,
+    RDEV_MINOR,
+    S_IFCHR,
+    S_IFMT,
+    SCRATCH,
+    open_beneath,
+    statx_of,
+)
+from pyruntime.kernel.native import lib
+from pyruntime.plan import moments
+from pyruntime.plan.step import (
+    MAKE_FILE,
+    NO_SYMLINKS,
+    At,
+    Buffer,
+    Pointers,
+    Reg,
+    Step,
+    decimal,
+    expect,
+    load,
+    resolve,
+    store,
+    sys,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pyruntime.features.site import Site
+
+PROPERTIES = ("process.terminal", "process.consoleSize")
+
+EPERM = 1
+NAME_ROOM = 32  # bytes of "/dev/pts/N" in the message that carries the master
+WITHOUT_LINKS = lib.RESOLVE_IN_ROOT | lib.RESOLVE_NO_SYMLINKS | lib.RESOLVE_NO_MAGICLINKS
+
+
+def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    process = spec.get("process") or {}
+    if not process.get("terminal"):
+        return
+    site.needs_procfs = True
+    master, peer = Reg("master"), Reg("peer")
+    yield Step(moments.CONSOLE, "/process/terminal", "open a pty", _open_master(site, master, peer))
+    size = process.get("consoleSize")
+    if size:
+        window = b"".join([size[name].to_bytes(2, "little") for name in ("height", "width")]) + bytes(4)
+        yield Step(moments.CONSOLE, "/process/consoleSize", f"set the window size to {size['height']}x{size['width']}",
+                   [sys(lib.NR_ioctl, master, lib.TIOCSWINSZ, window)])
+    yield Step(moments.CONSOLE, "/process/terminal", "send the pty to the host", _send(site, master))
+    yield Step(moments.CONSOLE, "/process/terminal", "make the pty stdin, stdout, stderr and /dev/console",
+               _take_over(site, master, peer, process["user"].get("uid", 0)))
+
+
+def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    size = (spec.get("process") or {}).get("consoleSize") or {}
+    for name in ("height", "width"):
+        if size.get(name, 0) > 0xFFFF:
+            yield f"/process/consoleSize/{name}", "more than 65535"
+
+
+def _open_master(site: Site, master: Reg, peer: Reg) -> list[Any]:
+    ptmx, link = Reg("ptmx"), Buffer(b"self/fd/" + bytes(24))
+    return [
+        open_beneath(site.root, "dev/pts/ptmx", lib.O_PATH, WITHOUT_LINKS, ptmx),
+        sys(lib.NR_fstatfs, ptmx, SCRATCH),
+        expect(FS_TYPE, lib.DEVPTS_SUPER_MAGIC, 8, errno=EPERM),
+        statx_of(ptmx),
+        expect(MODE, S_IFCHR, 2, mask=S_IFMT, errno=EPERM),
+        expect(RDEV_MAJOR, 5, 4, errno=EPERM),
+        expect(RDEV_MINOR, 2, 4, errno=EPERM),
+        decimal(At(link, 8), ptmx),
+        sys(lib.NR_openat, site.procfs, link, lib.O_RDWR | lib.O_NOCTTY | lib.O_CLOEXEC, 0, out=master),
+        sys(lib.NR_close, ptmx),
+        sys(lib.NR_ioctl, master, lib.TIOCSPTLCK, b"\0\0\0\0"),
+        sys(lib.NR_ioctl, master, lib.TIOCGPTPEER, lib.O_RDWR | lib.O_NOCTTY | lib.O_CLOEXEC, out=peer),
+    ]
+
+
+def _send(site: Site, master: Reg) -> list[Any]:
+    """One message of type F: the name of the pty as text, the master as ancillary data."""
+    number, value = Buffer(8), Reg("pts")
+    header = b"F\0\0\0" + bytes(4) + NAME_ROOM.to_bytes(4, "little")
+    message = Buffer(header + b"/dev/pts/".ljust(NAME_ROOM, b"\0"))
+    rights = (20).to_bytes(8, "little") + lib.SOL_SOCKET.to_bytes(4, "little") + lib.SCM_RIGHTS.to_bytes(4, "little")
+    control = Buffer(rights + bytes(8))
+    envelope = Pointers((0, 0, Pointers((message, len(message.data))), 1, control, 24, 0))
+    return [
+        sys(lib.NR_ioctl, master, lib.TIOCGPTN, number),
+        load(number, 4, value),
+        decimal(At(message, len(header) + 9), value),
+        store(At(control, 16), master, 4),
+        sys(lib.NR_sendmsg, site.socket_fd, envelope, 0),
+        sys(lib.NR_close, master),
+    ]
+
+
+def _take_over(site: Site, master: Reg, peer: Reg, uid: int) -> list[Any]:
+    target, tree = Reg("console"), Reg("tree")
+    return [
+        *([sys(lib.NR_fchown, peer, uid, -1)] if uid else []),
+        resolve(site.root, "/dev/console", target, MAKE_FILE | NO_SYMLINKS, 0o666),
+        sys(lib.NR_open_tree, peer, "", lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | AT_EMPTY, out=tree),
+        sys(lib.NR_move_mount, tree, "", target, "", MOVE_FLAGS),
+        sys(lib.NR_close, tree),
+        sys(lib.NR_close, target),
+        sys(lib.NR_dup3, peer, 0, 0),
+        sys(lib.NR_dup3, peer, 1, 0),
+        sys(lib.NR_dup3, peer, 2, 0),
+        sys(lib.NR_close, peer),
+        sys(lib.NR_ioctl, 0, lib.TIOCSCTTY, 0),
+    ]

@@ -1,0 +1,1 @@
+"""Typed system calls. The only importer of the native module."""

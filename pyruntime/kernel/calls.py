@@ -1,0 +1,86 @@
+"""System calls of the host's side that `posix` has no wrapper for. Failures raise KernelError."""
+
+from __future__ import annotations
+
+from pyruntime.errors import KernelError
+from pyruntime.kernel.native import ffi, lib
+
+
+def _checked(value: int, call: str, path: str = "") -> int:
+    if value < 0:
+        raise KernelError(-value, call, path)
+    return value
+
+
+def _text(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+def sealed_memfd(name: str, data: bytes) -> int:
+    """A memfd with these bytes that nobody can change any more; memfd_create(2), F_ADD_SEALS."""
+    return _checked(lib.pr_sealed_memfd(_text(name), data, len(data), 0), "memfd_create")
+
+
+def init_memfd() -> int:
+    """The init's image as a sealed executable memfd (CVE-2019-5736)."""
+    return _checked(lib.pr_init_memfd(), "memfd_create")
+
+
+def spawn(
+    namespaces: int, cgroup_fd: int, init_fd: int, fds: list[int], first: int
+) -> tuple[int, int]:
+    """Starts the init in new namespaces; `fds` become its descriptors first, first+1 … Returns (pid, pidfd)."""
+    pidfd = ffi.new("int *", -1)
+    pid = _checked(
+        lib.pr_spawn(namespaces, cgroup_fd, init_fd, fds, len(fds), first, pidfd), "clone3"
+    )
+    return pid, pidfd[0]
+
+
+def open_tree(fd: int, path: str, flags: int) -> int:
+    return _checked(lib.pr_open_tree(fd, _text(path), flags), "open_tree", path)
+
+
+def mount_setattr(fd: int, flags: int, set_: int = 0, clear: int = 0, propagation: int = 0) -> None:
+    _checked(lib.pr_mount_setattr(fd, flags, set_, clear, propagation), "mount_setattr")
+
+
+def openat2(fd: int, path: str, flags: int, resolve: int = 0, mode: int = 0) -> int:
+    return _checked(lib.pr_openat2(fd, _text(path), flags, mode, resolve), "openat2", path)
+
+
+def prlimit(pid: int, resource: int, soft: int, hard: int) -> None:
+    _checked(lib.pr_prlimit(pid, resource, soft, hard), "prlimit")
+
+
+def fs_type(fd: int) -> int:
+    """The magic number of the file system behind a descriptor; fstatfs(2)."""
+    magic = ffi.new("uint64_t *")
+    _checked(lib.pr_fs_type(fd, magic), "fstatfs")
+    return int(magic[0])
+
+
+def ns_type(fd: int) -> int:
+    """The CLONE_NEW* flag of a namespace descriptor; ioctl_ns(2)."""
+    return _checked(lib.pr_ns_type(fd), "ioctl(NS_GET_NSTYPE)")
+
+
+def set_window_size(fd: int, rows: int, columns: int) -> None:
+    _checked(lib.pr_ioctl_size(fd, rows, columns), "ioctl(TIOCSWINSZ)")
+
+
+def set_subreaper(*, on: bool) -> None:
+    """Orphans below us become our children; prctl(2) PR_SET_CHILD_SUBREAPER."""
+    _checked(lib.pr_subreaper(int(on)), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def permitted_capabilities() -> int:
+    """Our own permitted set as a bit mask; capget(2)."""
+    mask = ffi.new("uint64_t *")
+    _checked(lib.pr_capabilities(mask), "capget")
+    return int(mask[0])
+
+
+def close_on_exec_from(first: int) -> None:
+    """Every descriptor from `first` on is closed by an execve; close_range(2) (CVE-2024-21626)."""
+    _checked(lib.pr_cloexec_from(first), "close_range")

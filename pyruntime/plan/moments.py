@@ -1,0 +1,132 @@
+"""The one master table of the order in which a container is made.
+
+A row per moment: its name, the side that acts (``host``: Python; ``init``: the tape), and why it stands where it
+stands. A step names its moment; within a moment steps keep the order in which the features gave them (mounts: that
+of config.json). Moving a line here is how an order bug is mended. Sources: runtime-spec runtime.md (lifecycle),
+config.md (hooks), and the CVEs named.
+"""
+
+from __future__ import annotations
+
+TABLE = (
+    (
+        "CGROUP",
+        "host",
+        "directories, device rules and limits stand before anything runs in them, hooks included",
+    ),
+    (
+        "SOURCES",
+        "host",
+        "the root and bind sources become descriptors once, before a name can be swapped",
+    ),
+    (
+        "SPAWN",
+        "host",
+        "one clone with all new namespaces; the init's first call makes it non-dumpable",
+    ),
+    ("IDENTITY", "host", "start time and oom_score_adj by pid, while the init works"),
+    (
+        "BIRTH",
+        "init",
+        "parent-death signal first: a runtime that dies takes a half-made init with it",
+    ),
+    (
+        "JOIN_CGROUP",
+        "init",
+        "writing 0 to `tasks` needs no grace period; before the cgroup namespace, so that it reads /",
+    ),
+    (
+        "CGROUP_NAMESPACE",
+        "init",
+        "after the joins: /proc/self/cgroup must read / on v1, hybrid and v2",
+    ),
+    ("SESSION", "init", "own session and keyring before anything of the image is touched"),
+    ("LOOPBACK", "init", "hooks may already need the network"),
+    (
+        "PROCFS",
+        "init",
+        "our own detached procfs: nobody can mount over it (CVE-2025-52881, CVE-2019-19921)",
+    ),
+    ("PROPAGATION", "init", "before the first mount, or mounts would reach the host"),
+    ("ROOT", "init", "the root becomes a mount of its own, at its path, where hooks look for it"),
+    ("MOUNT", "init", "in the order of config.json (config.md, mounts)"),
+    ("DEVICES", "init", "into /dev as mounted; through one descriptor (CVE-2026-41579)"),
+    ("DEV_LINKS", "init", "after the mounts: links only where /dev is ours"),
+    (
+        "HOOKS_RUNTIME",
+        "host",
+        "prestart, createRuntime: namespaces and mounts are there, the root not yet switched",
+    ),
+    (
+        "HOOKS_CONTAINER",
+        "init",
+        "createContainer: in the container's namespaces, before pivot_root",
+    ),
+    ("WORKING_DIRECTORY", "init", "made before the root turns read-only"),
+    ("CONSOLE", "init", "from the container's own devpts, by descriptor (CVE-2025-52565)"),
+    ("SYSCTL", "init", "through our procfs, before anything becomes read-only"),
+    (
+        "READONLY_PATHS",
+        "init",
+        "after the hooks, which may add mounts; clones need their source in our namespace",
+    ),
+    (
+        "MASKS",
+        "init",
+        "after the read-only paths; sources proved before the pivot (CVE-2025-31133)",
+    ),
+    (
+        "LATE_READONLY",
+        "init",
+        "tmpfs, /dev and the root had to be writable until now (CVE-2026-115521: by descriptor)",
+    ),
+    (
+        "CHECK",
+        "init",
+        "the result is compared with the plan: a directory renamed away took its mount along",
+    ),
+    ("PIVOT", "init", "from here on nothing of the host's tree can be named (CVE-2024-21626)"),
+    ("ROOT_PROPAGATION", "init", "the container's own choice for /, after the old root is gone"),
+    ("HOST_NAMES", "init", "hostname, domainname"),
+    ("HOME", "init", "the image's passwd, only now that paths end at the new root"),
+    (
+        "SWEEP",
+        "init",
+        "every host descriptor is closed before cwd and program are looked up (CVE-2024-21626)",
+    ),
+    ("EXECUTION", "init", "personality, affinity, umask, stdio ownership"),
+    (
+        "LIMITS",
+        "init",
+        "rlimits last of what needs descriptors: a small NOFILE must not break the tape",
+    ),
+    ("NO_NEW_PRIVILEGES", "init", "before the filter, which needs it or CAP_SYS_ADMIN"),
+    ("SECCOMP_EARLY", "init", "without no_new_privs: while CAP_SYS_ADMIN is still held"),
+    (
+        "CREDENTIALS",
+        "init",
+        "bounding, keepcaps, groups, gid, uid, capabilities, ambient (CVE-2014-8989)",
+    ),
+    (
+        "PARENT_DEATH",
+        "init",
+        "the kernel cleared the signal when the user changed; set again until created",
+    ),
+    ("CHDIR", "init", "as the user; getcwd must begin with / (CVE-2024-21626)"),
+    ("LOOKUP", "init", "engines expect a missing program to fail create"),
+    ("RELEASE", "init", "the parent may leave once created is recorded, and not before"),
+    ("READY", "host", "created is recorded before the init is let go"),
+    ("SECCOMP_LATE", "init", "with no_new_privs: as close to the program as possible"),
+    ("WAIT", "init", "for start"),
+    ("HOOKS_START", "init", "startContainer: in the container, right before the program"),
+    ("EXEC", "init", "the program"),
+)
+
+NAMES = tuple(row[0] for row in TABLE)
+SIDES = tuple(row[1] for row in TABLE)
+
+(CGROUP, SOURCES, SPAWN, IDENTITY, BIRTH, JOIN_CGROUP, CGROUP_NAMESPACE, SESSION, LOOPBACK, PROCFS, PROPAGATION,
+ ROOT, MOUNT, DEVICES, DEV_LINKS, HOOKS_RUNTIME, HOOKS_CONTAINER, WORKING_DIRECTORY, CONSOLE, SYSCTL, READONLY_PATHS,
+ MASKS, LATE_READONLY, CHECK, PIVOT, ROOT_PROPAGATION, HOST_NAMES, HOME, SWEEP, EXECUTION, LIMITS,
+ NO_NEW_PRIVILEGES, SECCOMP_EARLY, CREDENTIALS, PARENT_DEATH, CHDIR, LOOKUP, RELEASE, READY, SECCOMP_LATE, WAIT,
+ HOOKS_START, EXEC) = range(len(TABLE))  # fmt: skip

@@ -1,0 +1,89 @@
+"""The host's end of the socket to the init: messages of native/init/tape.h, one per packet."""
+
+from __future__ import annotations
+
+import posix
+
+import _socket
+from _struct import Struct
+
+from pyruntime.errors import InternalError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyruntime.plan.step import Step
+
+HEADER = Struct("<BBHiI")
+PACKET = 2048
+ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC = (ord(letter) for letter in "ERSFX")
+NO_STEP = 0xFFFF
+
+
+class Message:
+    """`fd` is a descriptor that came along, ours to close."""
+
+    __slots__ = ("type", "step", "number", "text", "fd")
+
+    def __init__(self, packet: bytes, fd: int = -1) -> None:
+        self.type, _, self.step, self.number, length = HEADER.unpack_from(packet)
+        self.text = packet[HEADER.size:HEADER.size + length]
+        self.fd = fd
+
+
+class Channel:
+    """`theirs` is the init's end until it is handed over."""
+
+    __slots__ = ("socket", "theirs")
+
+    def __init__(self) -> None:
+        kind = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
+        self.socket, theirs = _socket.socketpair(_socket.AF_UNIX, kind)
+        self.theirs = theirs.detach()
+
+    def receive(self) -> Message | None:
+        """The next message; None when the init is gone. A terminal's message carries exactly one descriptor."""
+        room = _socket.CMSG_SPACE(8 * 4)
+        packet, ancillary, flags, _ = self.socket.recvmsg(PACKET, room, _socket.MSG_CMSG_CLOEXEC)
+        fds = [int.from_bytes(data[at:at + 4], "little")
+               for level, kind, data in ancillary if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS)
+               for at in range(0, len(data) - 3, 4)]  # fmt: skip
+        if flags & _socket.MSG_CTRUNC or len(fds) > 1 or (fds and packet[:1] != b"F"):
+            for fd in fds:
+                posix.close(fd)
+            raise InternalError("the init sent descriptors nobody asked for")
+        if not packet:
+            return None
+        if len(packet) < HEADER.size:
+            raise InternalError("the init sent a message that is too short")
+        return Message(packet, fds[0] if fds else -1)
+
+    def go(self) -> None:
+        self.socket.send(HEADER.pack(ord("G"), 0, 0, 0, 0))
+
+    def fill(self, slot: int, value: bytes) -> None:
+        """A late value for its slot on the tape."""
+        self.socket.send(HEADER.pack(ord("L"), 0, slot, 0, len(value)) + value)
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def failure(message: Message, steps: Sequence[Step], container_id: str) -> Exception:
+    """The init's error as the property's: which step, and what the kernel said."""
+    from pyruntime.errors import StepError, strerror
+
+    if message.step == NO_STEP or message.step >= len(steps):
+        return InternalError(f"the init refused its tape: {strerror(message.number)}")
+    step = steps[message.step]
+    if step.failure is not None:
+        return step.failure(message.number, message.text)
+    words = strerror(message.number)
+    log = message.text.decode("utf-8", "backslashreplace").strip()
+    if log:
+        # The file system's own words come first; engines look for the kernel's at the end.
+        log = "".join([letter if letter.isprintable() else " " for letter in log])
+        words = f"{log}: {words}"
+    where = f" ({step.pointer})" if step.pointer else ""
+    return StepError(f"{step.text}{where}: {words}", step.pointer, "container", message.number)

@@ -1,0 +1,285 @@
+"""`create`, and `run` up to the waiting init: read, check, plan, then carry the plan out on both sides.
+
+The order on the host: everything that can be refused without an effect; the state directory; cgroups and sources;
+the spawn; identity; hooks when the init asks; the record `created`; and only then the word that lets the init wait
+without us. A failure at any point undoes all of it. SIGKILL at any point leaves a record and holdings that `delete`
+tidies; the init dies with us until it was let go.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pyruntime import features
+from pyruntime.cgroup import detect, driver
+from pyruntime.errors import BundleError, InternalError, KernelError, StepError, UsageError, strerror
+from pyruntime.features import namespaces
+from pyruntime.features.site import Site
+from pyruntime.kernel import calls
+from pyruntime.lib import proc
+from pyruntime.plan import moments
+from pyruntime.plan.tape import Tape
+from pyruntime.runtime import channel, hooks, store
+from pyruntime.runtime.host import Host
+from pyruntime.runtime.record import new_record
+from pyruntime.spec import load
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyruntime.plan.step import Step
+    from pyruntime.runtime.request import CreateRequest
+
+BEFORE_SPAWN = (moments.CGROUP, moments.SOURCES, moments.SPAWN)
+SPEC_VERSION = "1.3.0"
+
+
+class Creation:
+    """One container on its way to `created`."""
+
+    def __init__(self, request: CreateRequest, *, inline: bool = False) -> None:
+        self.request = request
+        self.inline = inline
+        self.warnings: list[Any] = []
+        self.bundle, self.data, self.spec = _read_bundle(request.bundle, self.warnings)
+        _check_terminal(request, self.spec)
+        self.site = self._survey()
+        self.steps = features.plan(self.spec, self.site)
+        self.init_steps = [step for step in self.steps if step.ops]
+        self.host: Host
+        self.tape: Tape
+        self.terminal_fd = -1
+
+    def _survey(self) -> Site:
+        request, spec = self.request, self.spec
+        rootfs = _absolute(spec["root"]["path"], self.bundle)
+        site = Site(self.bundle, request.container_id, rootfs, preserve_fds=request.preserve_fds)
+        site.inline = self.inline
+        site.terminal = bool((spec.get("process") or {}).get("terminal"))
+        site.no_pivot = request.no_pivot
+        site.new_keyring = not request.no_new_keyring
+        site.capabilities = calls.permitted_capabilities()
+        site.last_capability = proc.last_capability()
+        site.native_arch = proc.native_arch()
+        site.layout = detect.layout()
+        _check_preserved(request.preserve_fds)
+        return site
+
+    def make(self) -> Host:
+        """All of it, undone if anything fails."""
+        with store.Store(self.request.root, create=True).create(self.request.container_id) as entry:
+            record = new_record(self.request.container_id, self.bundle, self.site.rootfs, self.spec, SPEC_VERSION)
+            record["pidNamespace"] = "pid" in self.site.created
+            self.host = host = Host(self.site, entry, self.spec, record)
+            host.run_hooks = self._run_hooks
+            host.push(entry.discard)
+            try:
+                entry.save_config(self.data)
+                entry.write_record(record)
+                self._carry_out()
+            except BaseException:
+                self._abandon()
+                raise
+            host.keep()
+        return host
+
+    def _carry_out(self) -> None:
+        host, site = self.host, self.site
+        self.tape = Tape(self.init_steps)
+        calls.close_on_exec_from(3 + site.preserve_fds)
+        self._run_host_steps(BEFORE_SPAWN)
+        self._spawn()
+        self._identify()
+        self._run_host_steps((moments.IDENTITY,))
+        self._converse()
+        host.record["status"] = "created"
+        host.entry.write_record(host.record)
+        if self.request.pid_file:
+            from pyruntime.runtime.pidfile import write_pid_file
+
+            write_pid_file(self.request.pid_file, host.pid, self.bundle, host)
+        host.channel.go()
+
+    def _run_host_steps(self, when: tuple[int, ...]) -> None:
+        for step in self.steps:
+            if step.moment in when and step.run is not None:
+                _run_host_step(step, self.host)
+
+    def _spawn(self) -> None:
+        host, site = self.host, self.site
+        host.channel = channel.Channel()
+        host.push(host.channel.close)
+        first = site.first_fd
+        host.give(first, calls.sealed_memfd("pyruntime-tape", self.tape.bytes))
+        host.give(first + 1, host.channel.theirs)
+        if self.inline:
+            host.give(first + 2, host.channel.theirs)
+            host.give(first + 3, host.channel.theirs)
+        else:
+            start, report = host.entry.make_fifos()
+            host.give(first + 2, start)
+            host.give(first + 3, report)
+        init_fd = calls.init_memfd()
+        facts = posix.fstat(init_fd)
+        host.record["initExe"] = [facts.st_dev, facts.st_ino]
+        cgroup_fd = -1 if host.cgroup is None or host.cgroup.unified_fd is None else host.cgroup.unified_fd
+        try:
+            host.pid, host.pidfd = calls.spawn(
+                namespaces.clone_flags(site), cgroup_fd, init_fd, host.ordered_fds(), first)
+        except KernelError as error:
+            raise StepError(f"unable to start container process: {error.strerror}", "/linux/namespaces",
+                            errno=error.errno or 0) from error
+        finally:
+            posix.close(init_fd)
+        host.push(self._kill)
+        host.close_handed()
+
+    def _identify(self) -> None:
+        """Pid and start time are on record before the init can be let go."""
+        host = self.host
+        facts = proc.stat_of(host.pid)
+        host.record["pid"] = host.pid
+        host.record["startTime"] = facts[1] if facts else 0
+        if host.cgroup is not None:
+            host.record["cgroup"] = driver.record(host.cgroup)
+        host.entry.write_record(host.record)
+
+    def _converse(self) -> None:
+        """Serves the init until it is ready; its error, or its end, becomes ours."""
+        host = self.host
+        by_sync = {step.moment: step for step in self.init_steps if step.run is not None}
+        while True:
+            message = host.channel.receive()
+            if message is None:
+                raise self._unexpected_end()
+            if message.type == channel.READY:
+                return
+            if message.type == channel.SYNC:
+                for step in by_sync.values():
+                    _run_host_step(step, host)
+                host.channel.go()
+            elif message.type == channel.TERMINAL:
+                self._take_terminal(message)
+            elif message.type == channel.ERROR:
+                raise channel.failure(message, self.init_steps, self.request.container_id)
+            else:
+                raise InternalError(f"the init sent a message of type {message.type}")
+
+    def _run_hooks(self) -> None:
+        """The init waits before its pivot: late values for its own hooks, then the runtime's hooks."""
+        host, configured = self.host, self.spec.get("hooks") or {}
+        for kind, status in (("createContainer", "creating"), ("startContainer", "created")):
+            buffer = self.site.hook_state.get(kind)
+            if buffer is not None:
+                text = hooks.state_json(host.record, status).encode("utf-8", "surrogateescape")
+                host.channel.fill(self.tape.slots[buffer], text)
+        for kind in ("prestart", "createRuntime"):
+            if configured.get(kind):
+                hooks.run(kind, configured[kind], host.record, "creating")
+
+    def _take_terminal(self, message: channel.Message) -> None:
+        name = message.text.rstrip(b"\0")
+        if self.request.console_socket:
+            from pyruntime.runtime.console import send_master
+
+            try:
+                send_master(self.request.console_socket, message.fd, name)
+            finally:
+                posix.close(message.fd)
+        else:
+            self.terminal_fd = message.fd
+
+    def _unexpected_end(self) -> Exception:
+        from pyruntime.runtime.ends import describe_end
+
+        return describe_end(self.host.pid, self.host.record)
+
+    def _kill(self) -> None:
+        host = self.host
+        try:
+            posix.kill(host.pid, 9)  # our own child, not yet waited for: the pid cannot be another's
+        except ProcessLookupError:
+            pass
+        try:
+            posix.waitpid(host.pid, 0)
+        except ChildProcessError:
+            pass
+        posix.close(host.pidfd)
+
+    def _abandon(self) -> None:
+        """Backwards: the init, then what it and the host made, then the state directory."""
+        from pyruntime.runtime import holdings
+
+        host = self.host
+        host.close_handed()
+        if self.terminal_fd >= 0:
+            posix.close(self.terminal_fd)
+        discard = host._undo.pop(0)
+        try:
+            host.roll_back()
+            holdings.release_all(host.entry)
+        finally:
+            discard()
+
+
+def create(request: CreateRequest) -> None:
+    """The container exists and waits for `start`; its init is a child of our parent's subreaper."""
+    creation = Creation(request)
+    host = creation.make()
+    posix.close(host.pidfd)
+    host.channel.close()
+
+
+def run(request: CreateRequest) -> int:
+    """create + start (+ wait + delete unless detached); returns the program's exit status."""
+    from pyruntime.runtime import foreground
+
+    return foreground.run(request)
+
+
+def _read_bundle(bundle: str, warnings: list[Any]) -> tuple[str, bytes, dict[str, Any]]:
+    try:
+        path = _absolute(bundle, posix.getcwd()) if bundle[:1] != "/" else bundle
+        fd = posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    except OSError as error:
+        raise BundleError(f"bundle `{bundle}`: {strerror(error.errno or 0)}") from error
+    try:
+        data = load.read_config(fd)
+    finally:
+        posix.close(fd)
+    return path, data, load.parse(data, warnings=warnings, extra_rules=features.rules)
+
+
+def _absolute(path: str, base: str) -> str:
+    """Joined and tidied as text; `..` is left for the kernel."""
+    if path[:1] != "/":
+        path = f"{base}/{path}"
+    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+def _check_terminal(request: CreateRequest, spec: dict[str, Any]) -> None:
+    terminal = bool((spec.get("process") or {}).get("terminal"))
+    detached = request.detach
+    if terminal and detached and not request.console_socket:
+        raise UsageError("cannot allocate tty if pyruntime will detach without setting console socket")
+    if request.console_socket and not (terminal and detached):
+        raise UsageError("cannot use console socket if pyruntime will not detach or allocate tty")
+
+
+def _check_preserved(count: int) -> None:
+    for fd in range(3, 3 + count):
+        try:
+            posix.fstat(fd)
+        except OSError:
+            raise UsageError(f"descriptor {fd} of --preserve-fds is not open") from None
+
+
+def _run_host_step(step: Step, host: Host) -> None:
+    assert step.run is not None
+    try:
+        step.run(host)
+    except OSError as error:
+        number = error.errno or 0
+        where = f" ({step.pointer})" if step.pointer else ""
+        raise StepError(f"{step.text}{where}: {strerror(number)}", step.pointer, errno=number) from error

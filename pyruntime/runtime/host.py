@@ -1,0 +1,71 @@
+"""The host's side of a creation: what host steps work on, and the undo of what they made.
+
+Undo has two parts. Inside the process a list of callables, run backwards on failure; across processes the holdings
+in the state directory, which `delete` reads after a SIGKILL. What outlives the process is always a holding first.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pyruntime.features.site import FIXED, Site
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyruntime.cgroup.group import Cgroup
+    from pyruntime.runtime.store import Entry
+
+
+class Host:
+    """Descriptors to hand over, the container's identity, its record."""
+
+    __slots__ = ("site", "entry", "spec", "record", "cgroup", "fds", "pid", "pidfd", "channel", "run_hooks", "_undo")
+
+    def __init__(self, site: Site, entry: Entry, spec: dict[str, Any], record: dict[str, Any]) -> None:
+        self.site = site
+        self.entry = entry
+        self.spec = spec
+        self.record = record
+        self.cgroup: Cgroup | None = None
+        self.fds: dict[int, int] = {}  # the init's number: our descriptor
+        self.pid = 0
+        self.pidfd = -1
+        self.channel: Any = None
+        self.run_hooks: Callable[[], None] = lambda: None
+        self._undo: list[Callable[[], None]] = []
+
+    def give(self, number: int, fd: int) -> None:
+        """The init will find `fd`, which is ours to close, under `number`."""
+        self.fds[number] = fd
+
+    def note(self, holding: dict[str, Any]) -> None:
+        """Writes down what is about to outlive this process, before it exists."""
+        self.entry.note(holding)
+
+    def push(self, undo: Callable[[], None]) -> None:
+        """Something was made; `undo` unmakes it should the creation fail."""
+        self._undo.append(undo)
+
+    def ordered_fds(self) -> list[int]:
+        """All handed descriptors in the order of their numbers, which have no gaps."""
+        first = self.site.first_fd
+        return [self.fds[first + index] for index in range(FIXED + len(self.site.handed))]
+
+    def close_handed(self) -> None:
+        """After the spawn the init has its copies."""
+        fds, self.fds = set(self.fds.values()), {}
+        for fd in fds:
+            posix.close(fd)
+        if self.cgroup is not None:
+            self.cgroup.close()
+
+    def roll_back(self) -> None:
+        while self._undo:
+            self._undo.pop()()
+
+    def keep(self) -> None:
+        """The creation succeeded: nothing is undone any more."""
+        self._undo.clear()
