@@ -161,6 +161,7 @@ class Box:
         prepare: Callable[[], None] | None = None,
         pass_fds: Sequence[int] = (),
         stdin: int | IO[bytes] = subprocess.DEVNULL,
+        patience: float = PATIENCE,
     ) -> None:
         self.bundle = bundle
         self.id = container_id or unique_id()
@@ -170,7 +171,7 @@ class Box:
         self.prepare = prepare
         self.pass_fds = pass_fds
         self.stdin = stdin
-        self.patience = PATIENCE
+        self.patience = patience
         self.pid = 0
         self.pidfd: int | None = None
         self.code: int | None = None
@@ -344,6 +345,7 @@ class Box:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.prepare = None
         try:
             outcome = self.call("delete", "--force", self.id)
             if self.pidfd is not None:
@@ -371,10 +373,9 @@ def report(bundle: Bundle, *flags: str, **options: Any) -> facts.Facts:
     return outcome.facts
 
 
-def refused(bundle: Bundle, *, patience: float = PATIENCE, **options: Any) -> str:
+def refused(bundle: Bundle, **options: Any) -> str:
     """The words of a create that must fail with status 1 and leave no container."""
     with Box(bundle, **options) as box:
-        box.patience = patience
         outcome = box.create(check=False)
         assert outcome.code == 1, f"create was expected to fail with 1: {outcome}"
         assert "Traceback" not in outcome.message, str(outcome)

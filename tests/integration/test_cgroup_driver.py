@@ -1,0 +1,491 @@
+"""The cgroup driver on the real kernel: what stands after prepare, what is left after release.
+
+Groups carry this process's marker and stand at the top of each hierarchy, except in the one test of a
+container without cgroupsPath. Where runc is installed, the same resources under it must read back the same.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyruntime import errors
+from pyruntime.cgroup import detect, driver
+from pyruntime.cgroup.group import Cgroup
+from tests.lib.box import Box, unique_id
+from tests.lib.bundle import Bundle
+
+LAYOUT = detect.layout()
+pytestmark = pytest.mark.skipif(LAYOUT.mode == "v2", reason="the driver of v1 and hybrid hosts")
+
+MIB = 1 << 20
+TYPICAL: dict[str, Any] = {
+    "memory": {"limit": 64 * MIB, "swap": 128 * MIB, "reservation": 32 * MIB},
+    "cpu": {"shares": 512, "quota": 50000, "period": 100000, "cpus": "0"},
+    "pids": {"limit": 100},
+    "devices": [{"allow": False, "access": "rwm"}],
+}
+
+
+class Maker:
+    """Prepares groups and releases all of them in the end, whatever the test did."""
+
+    def __init__(self) -> None:
+        self.holdings: list[dict[str, Any]] = []
+        self.made: list[Cgroup] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def prepare(self, path: str | None, resources: dict[str, Any], name: str = "unused") -> Cgroup:
+        assert list(driver.rules(resources)) == []
+        # Looked at anew: the test run may have been moved to another group since this file was read.
+        cgroup = driver.prepare(detect.layout(), path, name, resources, self.holdings.append)
+        self.made.append(cgroup)
+        return cgroup
+
+    def release(self) -> None:
+        while self.holdings:
+            driver.release(self.holdings.pop())
+
+    def child_in(
+        self, *directories: str, ignore: bool = False, script: str = ""
+    ) -> subprocess.Popen[bytes]:
+        """A process that waits in these groups; `ignore` makes it deaf to SIGTERM."""
+        trap = "trap '' TERM; " if ignore else ""
+
+        def join() -> None:
+            for directory in directories:
+                Path(directory, "cgroup.procs").write_text("0")
+
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", script or f"{trap}echo; read x"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            preexec_fn=join,
+        )
+        self.processes.append(process)
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+    def close(self) -> None:
+        for cgroup in self.made:
+            cgroup.close()
+        self.release()
+        for process in self.processes:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def maker() -> Iterator[Maker]:
+    made = Maker()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def read(cgroup: Cgroup, controller: str, name: str) -> str:
+    group = cgroup.group(controller)
+    assert group is not None
+    return Path(group.directory, name).read_text().strip()
+
+
+def unified(cgroup: Cgroup) -> str:
+    group = cgroup.group("")
+    assert group is not None
+    return group.directory
+
+
+def is_there(cgroup: Cgroup) -> list[str]:
+    return [path for path in cgroup.paths.values() if os.path.isdir(path)]
+
+
+def ended(process: subprocess.Popen[bytes]) -> int:
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        assert select.select([pidfd], [], [], 10)[0], "the process is still there"
+    finally:
+        os.close(pidfd)
+    return process.wait()
+
+
+# prepare
+
+
+def test_limits_stand(maker: Maker) -> None:
+    cgroup = maker.prepare("/" + unique_id(), TYPICAL)
+    assert read(cgroup, "memory", "memory.limit_in_bytes") == str(64 * MIB)
+    assert read(cgroup, "memory", "memory.memsw.limit_in_bytes") == str(128 * MIB)
+    assert read(cgroup, "memory", "memory.soft_limit_in_bytes") == str(32 * MIB)
+    assert read(cgroup, "cpu", "cpu.shares") == "512"
+    assert read(cgroup, "cpu", "cpu.cfs_quota_us") == "50000"
+    assert read(cgroup, "cpuset", "cpuset.cpus") == "0"
+    assert read(cgroup, "cpuset", "cpuset.mems") == "0"
+    assert read(cgroup, "pids", "pids.max") == "100"
+    assert read(cgroup, "devices", "devices.list").splitlines()[:2] == ["b *:* m", "c *:* m"]
+
+
+def test_every_hierarchy_a_container_joins(maker: Maker) -> None:
+    name = unique_id()
+    cgroup = maker.prepare("/" + name, {})
+    assert set(cgroup.relative) == {row.name for row in LAYOUT.joined()}
+    assert set(cgroup.relative.values()) == {"/" + name}
+    assert len(is_there(cgroup)) == len(LAYOUT.joined())
+    assert len(cgroup.task_fds) == sum(not row.unified for row in LAYOUT.joined())
+    for fd in cgroup.task_fds:
+        assert os.readlink(f"/proc/self/fd/{fd}").endswith(f"/{name}/tasks")
+        assert not os.get_inheritable(fd)
+
+
+def test_the_holding_comes_first_and_once(maker: Maker) -> None:
+    name = unique_id()
+    seen = []
+
+    def note(holding: dict[str, Any]) -> None:
+        maker.holdings.append(holding)
+        seen.append(
+            [path for path in driver.from_record(holding).paths.values() if os.path.isdir(path)]
+        )
+
+    cgroup = driver.prepare(LAYOUT, f"/{name}/a/b", "x", {}, note)
+    cgroup.close()
+    assert seen == [[]]
+    assert maker.holdings[0]["kind"] == "cgroup"
+    assert {group.made for group in cgroup.groups} == {3}
+
+
+def test_joining_by_the_descriptors(maker: Maker) -> None:
+    name = unique_id()
+    cgroup = maker.prepare("/" + name, {})
+
+    def join() -> None:
+        for fd in cgroup.task_fds:
+            os.write(fd, b"0")
+
+    text = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", "print(open('/proc/self/cgroup').read())"],
+        preexec_fn=join,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    joined = [line for line in text.split() if line.endswith(":/" + name)]
+    assert len(joined) == len(cgroup.task_fds)
+
+
+def test_an_existing_empty_group_is_used_and_stays(maker: Maker) -> None:
+    name = unique_id()
+    first = maker.prepare("/" + name, {})
+    second_holdings: list[dict[str, Any]] = []
+    driver.prepare(LAYOUT, "/" + name, "x", TYPICAL, second_holdings.append).close()
+    assert read(first, "pids", "pids.max") == "100"
+    driver.release(second_holdings[0])
+    assert len(is_there(first)) == len(first.groups)
+    maker.release()
+    assert is_there(first) == []
+
+
+def test_a_group_with_a_process_is_refused(maker: Maker) -> None:
+    name = unique_id()
+    cgroup = maker.prepare("/" + name, {})
+    maker.child_in(cgroup.paths["devices"])
+    with pytest.raises(
+        errors.StepError, match=r"container's cgroup is not empty: 1 process\(es\) found"
+    ):
+        maker.prepare("/" + name, {})
+
+
+def test_a_frozen_group_is_refused(maker: Maker) -> None:
+    name = unique_id()
+    cgroup = maker.prepare("/" + name, {})
+    kept = driver.record(cgroup)
+    driver.freeze(kept)
+    assert driver.is_frozen(kept)
+    with pytest.raises(errors.StepError, match="container's cgroup unexpectedly frozen"):
+        maker.prepare("/" + name, {})
+    driver.thaw(kept)
+    assert not driver.is_frozen(kept)
+
+
+def test_a_group_frozen_with_its_parent_does_not_count_as_paused(maker: Maker) -> None:
+    name = unique_id()
+    parent = maker.prepare("/" + name, {})
+    kept = driver.record(maker.prepare(f"/{name}/child", {}))
+    driver.freeze(driver.record(parent))
+    assert not driver.is_frozen(kept)
+    driver.thaw(driver.record(parent))
+
+
+def test_a_refused_limit_names_the_property_and_leaves_nothing(maker: Maker) -> None:
+    name = unique_id()
+    with pytest.raises(errors.StepError) as caught:
+        maker.prepare("/" + name, {"cpu": {"quota": 1, "period": 100000}})
+    assert caught.value.message == "set cpu quota to 1: invalid argument"
+    assert caught.value.pointer == "/linux/resources/cpu/quota"
+    held = driver.from_record(maker.holdings[0])
+    maker.release()
+    assert is_there(held) == []
+
+
+def test_a_processor_that_is_not_there(maker: Maker) -> None:
+    with pytest.raises(errors.StepError, match="set cpuset cpus to 4000: ") as caught:
+        maker.prepare("/" + unique_id(), {"cpu": {"cpus": "4000"}})
+    assert caught.value.pointer == "/linux/resources/cpu/cpus"
+
+
+def test_unified_needs_v2(maker: Maker) -> None:
+    with pytest.raises(errors.StepError, match="cannot use unified on cgroup v1"):
+        maker.prepare("/" + unique_id(), {"unified": {"memory.high": "1"}})
+
+
+def test_a_controller_that_is_not_mounted(maker: Maker) -> None:
+    if LAYOUT.controller("net_cls"):
+        pytest.skip("net_cls is mounted")
+    with pytest.raises(errors.UnsupportedError, match="net_cls controller, which is not mounted"):
+        maker.prepare("/" + unique_id(), {"network": {"classID": 5}})
+
+
+def test_no_descriptor_is_left_by_a_failure(maker: Maker) -> None:
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(errors.StepError):
+        maker.prepare("/" + unique_id(), {"pids": {"limit": 1 << 60}})
+    assert os.listdir("/proc/self/fd") == before
+
+
+# release
+
+
+def test_release_twice_and_of_what_never_was(maker: Maker) -> None:
+    cgroup = maker.prepare(f"/{unique_id()}/deep/er", TYPICAL)
+    holding = maker.holdings[0]
+    maker.release()
+    assert is_there(cgroup) == []
+    parent = Path(unified(cgroup)).parents[1]
+    assert not parent.exists()
+    driver.release(holding)
+
+
+def test_a_parent_somebody_else_stands_in_stays(maker: Maker) -> None:
+    """Two containers below one parent: the first, who made it, goes first."""
+    name = unique_id()
+    first, second = (maker.prepare(f"/{name}/{child}", {}) for child in ("one", "two"))
+    child = maker.child_in(*second.paths.values())
+    driver.release(maker.holdings[0])
+    assert is_there(first) == []
+    assert len(is_there(second)) == len(second.groups)
+    assert child.poll() is None
+    driver.release(maker.holdings[1])
+    # The second did not make the parent, so what the first left goes with the first's holding only.
+    driver.release(maker.holdings[0])
+    assert not Path(unified(first)).parent.exists()
+
+
+def test_processes_and_groups_of_the_payload_go(maker: Maker) -> None:
+    cgroup = maker.prepare("/" + unique_id(), {})
+    below = Path(cgroup.paths["pids"], "payload/deeper")
+    below.mkdir(parents=True)
+    children = [
+        maker.child_in(*cgroup.paths.values(), ignore=True),
+        maker.child_in(str(below)),
+        maker.child_in(cgroup.paths["memory"]),
+    ]
+    assert driver.pids(driver.record(cgroup)) == [children[0].pid]
+    maker.release()
+    assert [ended(child) for child in children] == [-signal.SIGKILL] * 3
+    assert is_there(cgroup) == []
+
+
+def test_a_paused_container_is_removed(maker: Maker) -> None:
+    cgroup = maker.prepare("/" + unique_id(), {})
+    child = maker.child_in(*cgroup.paths.values())
+    driver.freeze(driver.record(cgroup))
+    maker.release()
+    assert ended(child) == -signal.SIGKILL
+    assert is_there(cgroup) == []
+
+
+def test_a_forking_payload_is_removed(maker: Maker) -> None:
+    cgroup = maker.prepare("/" + unique_id(), {"pids": {"limit": 60}})
+    script = "echo; f() { (f) & (f) & sleep 0.01; f; }; f 2>/dev/null"
+    child = maker.child_in(*cgroup.paths.values(), script=script)
+    maker.release()
+    ended(child)
+    assert is_there(cgroup) == []
+
+
+def test_an_existing_group_is_emptied(maker: Maker) -> None:
+    name = unique_id()
+    outer = maker.prepare("/" + name, {})
+    holdings: list[dict[str, Any]] = []
+    inner = driver.prepare(LAYOUT, "/" + name, "x", {}, holdings.append)
+    inner.close()
+    child = maker.child_in(*inner.paths.values())
+    os.mkdir(unified(inner) + "/below")
+    driver.release(holdings[0])
+    assert ended(child) == -signal.SIGKILL
+    assert len(is_there(outer)) == len(outer.groups)
+    assert not os.path.exists(unified(inner) + "/below")
+
+
+# signals
+
+
+def test_a_signal_to_all(maker: Maker) -> None:
+    cgroup = maker.prepare("/" + unique_id(), {})
+    kept = driver.record(cgroup)
+    children = [maker.child_in(*cgroup.paths.values()) for _ in range(3)]
+    deaf = maker.child_in(*cgroup.paths.values(), ignore=True)
+    outside = maker.child_in()
+    driver.kill_all(kept, signal.SIGTERM)
+    assert [ended(child) for child in children] == [-signal.SIGTERM] * 3
+    assert (deaf.poll(), outside.poll()) == (None, None)
+    assert not driver.is_frozen(kept)
+    driver.kill_all(kept, signal.SIGKILL)
+    assert ended(deaf) == -signal.SIGKILL
+    driver.kill_all(kept, signal.SIGKILL)
+
+
+def test_a_paused_container_keeps_still_but_for_kill(maker: Maker) -> None:
+    cgroup = maker.prepare("/" + unique_id(), {})
+    kept = driver.record(cgroup)
+    child = maker.child_in(*cgroup.paths.values())
+    driver.freeze(kept)
+    driver.kill_all(kept, signal.SIGTERM)
+    assert driver.is_frozen(kept)
+    driver.kill_all(kept, signal.SIGKILL)
+    assert ended(child) in (-signal.SIGTERM, -signal.SIGKILL)
+
+
+def test_questions_about_a_group_that_is_gone(maker: Maker) -> None:
+    kept = driver.record(maker.prepare("/" + unique_id(), {}))
+    maker.release()
+    assert driver.pids(kept) == []
+    assert not driver.is_frozen(kept)
+    driver.kill_all(kept, signal.SIGKILL)
+    driver.thaw(kept)
+
+
+# beside runc
+
+RUNC = shutil.which("runc")
+FILES = {
+    "memory": "memory.limit_in_bytes memory.memsw.limit_in_bytes memory.soft_limit_in_bytes"
+    " memory.swappiness memory.oom_control memory.use_hierarchy",
+    "cpu": "cpu.shares cpu.cfs_quota_us cpu.cfs_period_us cpu.cfs_burst_us cpu.idle",
+    "cpuset": "cpuset.cpus cpuset.mems cpuset.cpu_exclusive",
+    "pids": "pids.max",
+    "devices": "devices.list",
+    "blkio": "blkio.throttle.read_bps_device blkio.throttle.write_iops_device",
+    "freezer": "freezer.state",
+}
+MATRIX: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "typical": TYPICAL,
+    "zeros": {
+        "memory": {"limit": 0, "swap": 0, "reservation": 0},
+        "cpu": {"shares": 0, "quota": 0, "period": 0},
+        "blockIO": {"weight": 0},
+    },
+    "unlimited": {"memory": {"limit": -1}, "cpu": {"quota": -1}, "pids": {"limit": -1}},
+    "memory": {"memory": {"limit": 10 * MIB, "swappiness": 0, "disableOOMKiller": True}},
+    "memory without swap limit": {"memory": {"limit": 10 * MIB, "swap": -1}},
+    "period alone": {"cpu": {"period": 50000}},
+    "shares at the bounds": {"cpu": {"shares": 2}},
+    "cpuset": {"cpu": {"cpus": "0-1", "mems": "0"}},
+    "throttle": {
+        "blockIO": {
+            "throttleReadBpsDevice": [{"major": 7, "minor": 0, "rate": 1048576}],
+            "throttleWriteIOPSDevice": [{"major": 7, "minor": 0, "rate": 100}],
+        }
+    },
+    "privileged": {"devices": [{"allow": True, "access": "rwm"}]},
+    "devices": {
+        "devices": [
+            {"allow": False, "access": "rwm"},
+            {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "wr"},
+            {"allow": True, "type": "b", "major": 7, "access": "rwm"},
+            {"allow": True, "type": "c", "minor": 4, "access": "r"},
+            {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "m"},
+            {"allow": False, "type": "c", "major": 10, "minor": 229, "access": "w"},
+        ]
+    },
+}
+ABSENT = "absent"
+
+
+def values(directories: Callable[[str], str | None]) -> dict[str, str]:
+    found = {}
+    for controller, names in FILES.items():
+        directory = directories(controller)
+        for name in names.split():
+            path = Path(directory or "/nonexistent", name)
+            found[name] = path.read_text() if path.exists() else ABSENT
+    return found
+
+
+@pytest.fixture
+def runc(monkeypatch: pytest.MonkeyPatch) -> None:
+    if RUNC is None:
+        pytest.skip("runc is not installed")
+    monkeypatch.setenv("RUNTIME", RUNC)
+
+
+@pytest.mark.covers("linux.resources")
+@pytest.mark.parametrize("case", MATRIX)
+def test_the_same_values_as_under_runc(runc: None, maker: Maker, bundle: Bundle, case: str) -> None:
+    resources = MATRIX[case]
+    ours = maker.prepare("/" + unique_id(), resources)
+    bundle.set("linux.resources", resources).set("linux.cgroupsPath", "/" + unique_id())
+    with Box(bundle) as box:
+        box.create()
+        theirs = parse_cgroups(box.pid)
+
+        def under_runc(controller: str) -> str | None:
+            row = LAYOUT.controller(controller)
+            return row.mountpoint + theirs[row.name] if row else None
+
+        expected = values(under_runc)
+    got = values(lambda controller: ours.paths.get(hierarchy_of(controller)))
+    assert got == expected
+
+
+def hierarchy_of(controller: str) -> str:
+    row = LAYOUT.controller(controller)
+    return row.name if row else "none"
+
+
+def parse_cgroups(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    return {name: path for _, name, path in (line.split(":", 2) for line in lines)}
+
+
+@pytest.mark.covers("linux.cgroupsPath")
+@pytest.mark.parametrize("form", [None, "{}", "{}/below", "/{}/below", "/{}/a/../b"])
+def test_the_same_places_as_under_runc(
+    runc: None, maker: Maker, bundle: Bundle, form: str | None
+) -> None:
+    """/proc/self/cgroup of a container does not tell the two runtimes apart."""
+    name = unique_id()
+    path = form and form.format(name)
+    if path:
+        bundle.set("linux.cgroupsPath", path)
+    with Box(bundle, container_id=name) as box:
+        box.create()
+        theirs = {key: value for key, value in parse_cgroups(box.pid).items() if name in value}
+    # runc leaves the parents it made.
+    for directory in (row.mountpoint + theirs[row.name] for row in LAYOUT.joined()):
+        parent = Path(directory).parent
+        if name in parent.name:
+            parent.rmdir()
+    ours = maker.prepare(path, {}, name)
+    assert ours.relative == theirs

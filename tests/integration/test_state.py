@@ -1,0 +1,106 @@
+"""`state` and `list`: the fields engines read, and annotations."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.lib.box import Box
+from tests.lib.bundle import Bundle
+
+pytestmark = pytest.mark.covers("annotations", "ociVersion")
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+
+
+def test_fields_of_a_created_container(bundle: Bundle) -> None:
+    bundle.set("annotations", {"org.example.key": "välue", "empty": ""})
+    with Box(bundle) as box:
+        box.create()
+        state = box.state()
+        assert state["id"] == box.id
+        assert state["status"] == "created"
+        assert state["pid"] == box.pid
+        assert state["bundle"] == str(bundle.directory)
+        assert state["annotations"] == {"org.example.key": "välue", "empty": ""}
+        assert state["rootfs"] == str(bundle.rootfs)
+        assert RFC3339.fullmatch(state["created"])
+        assert re.fullmatch(r"1\.\d+\.\d+.*", state["ociVersion"])
+
+
+def test_a_stopped_container_has_pid_0(bundle: Bundle) -> None:
+    with Box(bundle.inside("exit", "0")) as box:
+        box.create()
+        box.start()
+        box.wait()
+        assert (box.state()["status"], box.state()["pid"]) == ("stopped", 0)
+
+
+def test_a_killed_init_is_seen(bundle: Bundle) -> None:
+    """Status comes from the process, not from what was written down."""
+    with Box(bundle) as box:
+        box.create()
+        assert box.pidfd is not None
+        os.kill(box.pid, signal.SIGKILL)
+        box.wait()
+        assert box.status == "stopped"
+
+
+def test_without_annotations(bundle: Bundle) -> None:
+    with Box(bundle) as box:
+        box.create()
+        assert not box.state().get("annotations")
+
+
+def test_annotations_that_are_no_strings_are_refused(bundle: Bundle) -> None:
+    with Box(bundle.set("annotations", {"a": 1})) as box:
+        assert box.create(check=False).code == 1
+
+
+def test_the_bundle_may_be_the_current_directory(bundle: Bundle) -> None:
+    with Box(bundle, prepare=lambda: os.chdir(bundle.directory)) as box:
+        bundle.write(box.id)
+        assert box.call("create", "--pid-file", "own.pid", box.id).code == 0
+        box.adopt(int((bundle.directory / "own.pid").read_text()))
+        assert box.state()["bundle"] == str(bundle.directory)
+
+
+def test_list(bundle: Bundle, tmp_path: Path) -> None:
+    other = Bundle(tmp_path / "other").inside("pause")
+    with Box(bundle) as first, Box(other, root=first.root) as second:
+        first.create()
+        second.create()
+        second.start()
+        rows = {row["id"]: row for row in json.loads(first.call("list", "--format", "json", check=True).out)}
+        assert set(rows) == {first.id, second.id}
+        assert (rows[first.id]["status"], rows[second.id]["status"]) == ("created", "running")
+        assert rows[first.id]["pid"] == first.pid
+        assert rows[first.id]["owner"] == "root"
+        assert sorted(first.call("list", "-q", check=True).out.split()) == sorted([first.id, second.id])
+        table = first.call("list", check=True).out.splitlines()
+        assert table[0].split() == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]
+        assert {tuple(line.split()[:4]) for line in table[1:]} == {
+            (first.id, str(first.pid), "created", str(bundle.directory)),
+            (second.id, str(second.pid), "running", str(other.directory)),
+        }
+
+
+def test_list_of_nothing(bundle: Bundle) -> None:
+    with Box(bundle) as box:
+        box.root.mkdir()
+        assert box.call("list", "-f", "json", check=True).out.strip() == "null"
+        assert box.call("list", check=True).out.split() == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]
+
+
+def test_list_shows_the_rest_when_one_is_broken(bundle: Bundle) -> None:
+    with Box(bundle) as box:
+        box.create()
+        broken = box.root / "broken"
+        broken.mkdir(mode=0o700)
+        (broken / "state.json").write_text("{")
+        outcome = box.call("list", "-q")
+        assert outcome.code == 0 and outcome.out.split() == [box.id]
