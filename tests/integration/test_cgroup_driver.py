@@ -1,18 +1,16 @@
 """The cgroup driver on the real kernel: what stands after prepare, what is left after release.
 
-Groups carry this process's marker and stand at the top of each hierarchy, except in the one test of a
-container without cgroupsPath. Where runc is installed, the same resources under it must read back the same.
+Groups carry this process's marker and stand at the top of each hierarchy.
 """
 
 from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,8 @@ import pytest
 from pyruntime import errors
 from pyruntime.cgroup import detect, driver
 from pyruntime.cgroup.group import Cgroup
-from tests.lib.box import Box, unique_id
-from tests.lib.bundle import Bundle
+from tests.lib.box import unique_id
+from tests.lib.groups import Maker, read
 
 LAYOUT = detect.layout()
 pytestmark = pytest.mark.skipif(LAYOUT.mode == "v2", reason="the driver of v1 and hybrid hosts")
@@ -36,55 +34,6 @@ TYPICAL: dict[str, Any] = {
 }
 
 
-class Maker:
-    """Prepares groups and releases all of them in the end, whatever the test did."""
-
-    def __init__(self) -> None:
-        self.holdings: list[dict[str, Any]] = []
-        self.made: list[Cgroup] = []
-        self.processes: list[subprocess.Popen[bytes]] = []
-
-    def prepare(self, path: str | None, resources: dict[str, Any], name: str = "unused") -> Cgroup:
-        assert list(driver.rules(resources)) == []
-        # Looked at anew: the test run may have been moved to another group since this file was read.
-        cgroup = driver.prepare(detect.layout(), path, name, resources, self.holdings.append)
-        self.made.append(cgroup)
-        return cgroup
-
-    def release(self) -> None:
-        while self.holdings:
-            driver.release(self.holdings.pop())
-
-    def child_in(
-        self, *directories: str, ignore: bool = False, script: str = ""
-    ) -> subprocess.Popen[bytes]:
-        """A process that waits in these groups; `ignore` makes it deaf to SIGTERM."""
-        trap = "trap '' TERM; " if ignore else ""
-
-        def join() -> None:
-            for directory in directories:
-                Path(directory, "cgroup.procs").write_text("0")
-
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", script or f"{trap}echo; read x"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            preexec_fn=join,
-        )
-        self.processes.append(process)
-        assert process.stdout is not None
-        process.stdout.readline()
-        return process
-
-    def close(self) -> None:
-        for cgroup in self.made:
-            cgroup.close()
-        self.release()
-        for process in self.processes:
-            process.kill()
-            process.communicate()
-
-
 @pytest.fixture
 def maker() -> Iterator[Maker]:
     made = Maker()
@@ -92,18 +41,6 @@ def maker() -> Iterator[Maker]:
         yield made
     finally:
         made.close()
-
-
-def read(cgroup: Cgroup, controller: str, name: str) -> str:
-    group = cgroup.group(controller)
-    assert group is not None
-    return Path(group.directory, name).read_text().strip()
-
-
-def unified(cgroup: Cgroup) -> str:
-    group = cgroup.group("")
-    assert group is not None
-    return group.directory
 
 
 def is_there(cgroup: Cgroup) -> list[str]:
@@ -168,13 +105,14 @@ def test_joining_by_the_descriptors(maker: Maker) -> None:
     name = unique_id()
     cgroup = maker.prepare("/" + name, {})
 
-    def join() -> None:
-        for fd in cgroup.task_fds:
-            os.write(fd, b"0")
-
+    program = (
+        "import os, sys\n"
+        "for word in sys.argv[1:]: os.write(int(word), b'0')\n"
+        "print(open('/proc/self/cgroup').read())"
+    )
     text = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", "print(open('/proc/self/cgroup').read())"],
-        preexec_fn=join,
+        [sys.executable, "-I", "-S", "-c", program, *map(str, cgroup.task_fds)],
+        pass_fds=cgroup.task_fds,
         capture_output=True,
         text=True,
         check=True,
@@ -270,7 +208,7 @@ def test_release_twice_and_of_what_never_was(maker: Maker) -> None:
     holding = maker.holdings[0]
     maker.release()
     assert is_there(cgroup) == []
-    parent = Path(unified(cgroup)).parents[1]
+    parent = Path(cgroup.paths["pids"]).parents[1]
     assert not parent.exists()
     driver.release(holding)
 
@@ -287,7 +225,7 @@ def test_a_parent_somebody_else_stands_in_stays(maker: Maker) -> None:
     driver.release(maker.holdings[1])
     # The second did not make the parent, so what the first left goes with the first's holding only.
     driver.release(maker.holdings[0])
-    assert not Path(unified(first)).parent.exists()
+    assert not Path(first.paths["pids"]).parent.exists()
 
 
 def test_processes_and_groups_of_the_payload_go(maker: Maker) -> None:
@@ -330,11 +268,11 @@ def test_an_existing_group_is_emptied(maker: Maker) -> None:
     inner = driver.prepare(LAYOUT, "/" + name, "x", {}, holdings.append)
     inner.close()
     child = maker.child_in(*inner.paths.values())
-    os.mkdir(unified(inner) + "/below")
+    os.mkdir(inner.paths["pids"] + "/below")
     driver.release(holdings[0])
     assert ended(child) == -signal.SIGKILL
     assert len(is_there(outer)) == len(outer.groups)
-    assert not os.path.exists(unified(inner) + "/below")
+    assert not os.path.exists(inner.paths["pids"] + "/below")
 
 
 # signals
@@ -373,119 +311,3 @@ def test_questions_about_a_group_that_is_gone(maker: Maker) -> None:
     assert not driver.is_frozen(kept)
     driver.kill_all(kept, signal.SIGKILL)
     driver.thaw(kept)
-
-
-# beside runc
-
-RUNC = shutil.which("runc")
-FILES = {
-    "memory": "memory.limit_in_bytes memory.memsw.limit_in_bytes memory.soft_limit_in_bytes"
-    " memory.swappiness memory.oom_control memory.use_hierarchy",
-    "cpu": "cpu.shares cpu.cfs_quota_us cpu.cfs_period_us cpu.cfs_burst_us cpu.idle",
-    "cpuset": "cpuset.cpus cpuset.mems cpuset.cpu_exclusive",
-    "pids": "pids.max",
-    "devices": "devices.list",
-    "blkio": "blkio.throttle.read_bps_device blkio.throttle.write_iops_device",
-    "freezer": "freezer.state",
-}
-MATRIX: dict[str, dict[str, Any]] = {
-    "nothing": {},
-    "typical": TYPICAL,
-    "zeros": {
-        "memory": {"limit": 0, "swap": 0, "reservation": 0},
-        "cpu": {"shares": 0, "quota": 0, "period": 0},
-        "blockIO": {"weight": 0},
-    },
-    "unlimited": {"memory": {"limit": -1}, "cpu": {"quota": -1}, "pids": {"limit": -1}},
-    "memory": {"memory": {"limit": 10 * MIB, "swappiness": 0, "disableOOMKiller": True}},
-    "memory without swap limit": {"memory": {"limit": 10 * MIB, "swap": -1}},
-    "period alone": {"cpu": {"period": 50000}},
-    "shares at the bounds": {"cpu": {"shares": 2}},
-    "cpuset": {"cpu": {"cpus": "0-1", "mems": "0"}},
-    "throttle": {
-        "blockIO": {
-            "throttleReadBpsDevice": [{"major": 7, "minor": 0, "rate": 1048576}],
-            "throttleWriteIOPSDevice": [{"major": 7, "minor": 0, "rate": 100}],
-        }
-    },
-    "privileged": {"devices": [{"allow": True, "access": "rwm"}]},
-    "devices": {
-        "devices": [
-            {"allow": False, "access": "rwm"},
-            {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "wr"},
-            {"allow": True, "type": "b", "major": 7, "access": "rwm"},
-            {"allow": True, "type": "c", "minor": 4, "access": "r"},
-            {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "m"},
-            {"allow": False, "type": "c", "major": 10, "minor": 229, "access": "w"},
-        ]
-    },
-}
-ABSENT = "absent"
-
-
-def values(directories: Callable[[str], str | None]) -> dict[str, str]:
-    found = {}
-    for controller, names in FILES.items():
-        directory = directories(controller)
-        for name in names.split():
-            path = Path(directory or "/nonexistent", name)
-            found[name] = path.read_text() if path.exists() else ABSENT
-    return found
-
-
-@pytest.fixture
-def runc(monkeypatch: pytest.MonkeyPatch) -> None:
-    if RUNC is None:
-        pytest.skip("runc is not installed")
-    monkeypatch.setenv("RUNTIME", RUNC)
-
-
-@pytest.mark.covers("linux.resources")
-@pytest.mark.parametrize("case", MATRIX)
-def test_the_same_values_as_under_runc(runc: None, maker: Maker, bundle: Bundle, case: str) -> None:
-    resources = MATRIX[case]
-    ours = maker.prepare("/" + unique_id(), resources)
-    bundle.set("linux.resources", resources).set("linux.cgroupsPath", "/" + unique_id())
-    with Box(bundle) as box:
-        box.create()
-        theirs = parse_cgroups(box.pid)
-
-        def under_runc(controller: str) -> str | None:
-            row = LAYOUT.controller(controller)
-            return row.mountpoint + theirs[row.name] if row else None
-
-        expected = values(under_runc)
-    got = values(lambda controller: ours.paths.get(hierarchy_of(controller)))
-    assert got == expected
-
-
-def hierarchy_of(controller: str) -> str:
-    row = LAYOUT.controller(controller)
-    return row.name if row else "none"
-
-
-def parse_cgroups(pid: int) -> dict[str, str]:
-    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-    return {name: path for _, name, path in (line.split(":", 2) for line in lines)}
-
-
-@pytest.mark.covers("linux.cgroupsPath")
-@pytest.mark.parametrize("form", [None, "{}", "{}/below", "/{}/below", "/{}/a/../b"])
-def test_the_same_places_as_under_runc(
-    runc: None, maker: Maker, bundle: Bundle, form: str | None
-) -> None:
-    """/proc/self/cgroup of a container does not tell the two runtimes apart."""
-    name = unique_id()
-    path = form and form.format(name)
-    if path:
-        bundle.set("linux.cgroupsPath", path)
-    with Box(bundle, container_id=name) as box:
-        box.create()
-        theirs = {key: value for key, value in parse_cgroups(box.pid).items() if name in value}
-    # runc leaves the parents it made.
-    for directory in (row.mountpoint + theirs[row.name] for row in LAYOUT.joined()):
-        parent = Path(directory).parent
-        if name in parent.name:
-            parent.rmdir()
-    ours = maker.prepare(path, {}, name)
-    assert ours.relative == theirs
