@@ -193,6 +193,42 @@ def test_a_controller_that_is_not_mounted(maker: Maker) -> None:
         maker.prepare("/" + unique_id(), {"network": {"classID": 5}})
 
 
+def test_a_parent_that_vanishes_between_look_and_mkdir(maker: Maker) -> None:
+    """Somebody deletes the last other container below the parent just then: look again, note again."""
+    name = unique_id()
+    parent = maker.prepare("/" + name, {})
+    notes: list[dict[str, Any]] = []
+
+    def note(holding: dict[str, Any]) -> None:
+        maker.holdings.append(holding)
+        notes.append(holding)
+        if len(notes) == 1:
+            for path in parent.paths.values():
+                os.rmdir(path)
+
+    cgroup = driver.prepare(LAYOUT, f"/{name}/child", "x", TYPICAL, note)
+    cgroup.close()
+    assert len(is_there(cgroup)) == len(cgroup.groups)
+    assert {group.made for group in cgroup.groups} == {2}
+    assert len(notes) == 2
+    maker.release()
+    assert is_there(parent) == []
+
+
+def test_a_parent_somebody_makes_between_look_and_mkdir(maker: Maker) -> None:
+    name = unique_id()
+
+    def note(holding: dict[str, Any]) -> None:
+        maker.holdings.append(holding)
+        for group in driver.from_record(holding).groups:
+            os.mkdir(f"{group.mountpoint}/{name}")
+
+    cgroup = driver.prepare(LAYOUT, f"/{name}/child", "x", TYPICAL, note)
+    cgroup.close()
+    assert len(is_there(cgroup)) == len(cgroup.groups)
+    assert len(maker.holdings) == 1
+
+
 def test_no_descriptor_is_left_by_a_failure(maker: Maker) -> None:
     before = os.listdir("/proc/self/fd")
     with pytest.raises(errors.StepError):
