@@ -104,3 +104,10 @@ def device_rules(resources: Mapping[str, Any]) -> list[tuple[str, str]]:
     from pyruntime.cgroup.v1 import devices
 
     return devices.device_rules(resources)
+
+
+def effective(resources: Mapping[str, Any], oci_version: str) -> dict[str, Any]:
+    """linux.resources as the config's ociVersion means it: to be given to `prepare`."""
+    from pyruntime.cgroup import rules as limits
+
+    return limits.effective(resources, oci_version)

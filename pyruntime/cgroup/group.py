@@ -47,11 +47,7 @@ class Group:
         device = mounted.get(self.mountpoint)
         if device is None:
             return None
-        base_fd = tree.open_mount(self.mountpoint, device)
-        try:
-            fd, depth = tree.descend(base_fd, self.parts)
-        finally:
-            posix.close(base_fd)
+        fd, depth = tree.descend(tree.open_mount(self.mountpoint, device), self.parts)
         if depth == len(self.parts):
             return fd
         posix.close(fd)

@@ -50,28 +50,30 @@ def _remove(group: Group, mounted: dict[str, int], *, clear: bool = False) -> bo
     device = mounted.get(group.mountpoint)
     if device is None:
         return True
-    parts = group.parts
-    base_fd = tree.open_mount(group.mountpoint, device)
+    *above, name = group.parts
+    fd, depth = tree.descend(tree.open_mount(group.mountpoint, device), above)
     try:
-        fd, depth = tree.descend(base_fd, parts[:-1])
+        if depth == len(above) and not _remove_group(fd, name, group, clear=clear):
+            return False
+    finally:
+        posix.close(fd)
+    for length in range(len(above), len(above) + 1 - group.made, -1):
+        fd, depth = tree.descend(tree.open_mount(group.mountpoint, device), above[: length - 1])
         try:
-            if depth == len(parts) - 1 and not _remove_group(fd, parts[-1], group, clear=clear):
-                return False
+            if depth == length - 1 and not tree.remove(fd, above[length - 1]):
+                break  # a parent of ours that another container stands in
         finally:
             posix.close(fd)
-        _remove_parents(base_fd, parts, group.made - 1)
-    finally:
-        posix.close(base_fd)
     return True
 
 
 def _remove_group(above_fd: int, name: str, group: Group, *, clear: bool) -> bool:
     if group.made and tree.remove(above_fd, name):
         return True
-    fd, depth = tree.descend(above_fd, [name])
+    fd = tree.enter(above_fd, name)
+    if fd is None:
+        return True
     try:
-        if not depth:
-            return True
         if clear:
             tree.clear(fd)
         if not group.made:
@@ -79,14 +81,3 @@ def _remove_group(above_fd: int, name: str, group: Group, *, clear: bool) -> boo
     finally:
         posix.close(fd)
     return clear and tree.remove(above_fd, name)
-
-
-def _remove_parents(base_fd: int, parts: list[str], count: int) -> None:
-    """Removes up to `count` empty directories above the group, from below."""
-    for length in range(len(parts) - 1, len(parts) - 1 - count, -1):
-        fd, depth = tree.descend(base_fd, parts[: length - 1])
-        try:
-            if depth == length - 1 and not tree.remove(fd, parts[length - 1]):
-                return
-        finally:
-            posix.close(fd)

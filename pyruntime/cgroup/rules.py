@@ -124,3 +124,23 @@ def _unified(unified: Mapping[str, str]) -> Findings:
 
 def _escaped(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
+
+
+def effective(resources: Mapping[str, Any], oci_version: str) -> dict[str, Any]:
+    """linux.resources as its own version of the specification means it.
+
+    Until 1.3 a pids limit of zero was no limit; Podman and Docker send it for `--pids-limit 0`. Since 1.3
+    it is a limit, and a container with it can start no second process.
+    """
+    kept = dict(resources)
+    if (kept.get("pids") or {}).get("limit") == 0 and _older_than_1_3(oci_version):
+        del kept["pids"]
+    return kept
+
+
+def _older_than_1_3(version: str) -> bool:
+    major, _, rest = version.partition(".")
+    minor = rest.partition(".")[0]
+    if not major.isdecimal() or not minor.isdecimal():
+        return False
+    return (int(major), int(minor)) < (1, 3)

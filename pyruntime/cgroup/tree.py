@@ -31,9 +31,8 @@ def open_mount(mountpoint: str, device: int) -> int:
     return fd
 
 
-def descend(base_fd: int, parts: list[str]) -> tuple[int, int]:
-    """(handle, depth) of the deepest directory of `parts` that exists; the handle is the caller's."""
-    fd = posix.open(".", HANDLE, dir_fd=base_fd)
+def descend(fd: int, parts: list[str]) -> tuple[int, int]:
+    """(handle, depth) of the deepest directory of `parts` that exists; takes `fd` over, gives a handle."""
     for depth, part in enumerate(parts):
         try:
             below = enter(fd, part)

@@ -84,3 +84,28 @@ def test_bad(resources: dict[str, Any], pointer: str, word: str) -> None:
 def test_all_findings_at_once() -> None:
     resources = {"cpu": {"idle": 7, "cpus": "x"}, "memory": {"limit": -5, "swappiness": 200}}
     assert len(list(driver.rules(resources))) == 4
+
+
+@pytest.mark.parametrize(
+    ("version", "limit", "kept"),
+    [
+        ("1.0.2-dev", 0, False),
+        ("1.2.1", 0, False),
+        ("0.9", 0, False),
+        ("1.3.0", 0, True),
+        ("1.10.0", 0, True),
+        ("2.0.0", 0, True),
+        ("odd", 0, True),
+        ("1.0.2", 5, True),
+        ("1.0.2", -1, True),
+    ],
+)
+def test_a_pids_limit_of_zero_was_none_before_1_3(version: str, limit: int, kept: bool) -> None:
+    resources = {"pids": {"limit": limit}, "cpu": {"shares": 2}}
+    assert ("pids" in driver.effective(resources, version)) is kept
+    assert resources["pids"] == {"limit": limit}
+    assert driver.effective(resources, version)["cpu"] == {"shares": 2}
+
+
+def test_effective_of_nothing() -> None:
+    assert driver.effective({}, "1.0.2") == {}

@@ -33,7 +33,7 @@ def test_the_mount_is_proved(tmp_path: Path) -> None:
 def test_descend_stops_where_nothing_is(tmp_path: Path, top: int) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     for parts, depth in ((["a", "b"], 2), (["a", "x", "y"], 1), (["x"], 0), ([], 0)):
-        fd, found = tree.descend(top, parts)
+        fd, found = tree.descend(os.dup(top), parts)
         assert found == depth
         assert os.path.samestat(os.fstat(fd), os.stat(tmp_path.joinpath(*parts[:depth])))
         os.close(fd)
@@ -44,7 +44,7 @@ def test_a_link_is_no_way_down(tmp_path: Path, top: int) -> None:
     (tmp_path / "link").symlink_to("a")
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(NotADirectoryError):
-        tree.descend(top, ["link"])
+        tree.descend(os.dup(top), ["link"])
     assert len(os.listdir("/proc/self/fd")) == before
 
 
