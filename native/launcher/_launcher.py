@@ -1,13 +1,12 @@
 """Where the installed launcher finds what lies beside it; frozen into the executable as `_launcher`.
 
-freeze.py fills in the two constants. That this module exists at all is how the package knows that
+freeze.py fills in the constant. That this module exists at all is how the package knows that
 it runs in the launcher's small interpreter (pyruntime/lib/handover.py).
 """
 
 import posix
 
 INTERPRETER = ""
-EXTENSIONS: dict[str, str] = {}
 
 
 def library() -> str:

@@ -5,8 +5,15 @@ Built-in C modules, modules frozen into the executable, and the few extension mo
 `_lock_unlock_module` by these names; everything else of importlib (finders, loaders, specs, locks,
 bytecode files) would only be start-up time here.
 
+A frozen module is lazy: an import makes it, and its body runs when a name of it is first used. A
+verb therefore pays for `from pyruntime import errors` only when it raises one (the classes of that
+module alone are a fifth of the whole start). `from x import name` uses the name at once.
+
 No module but `sys` and `_imp` may be imported at the top: this *is* the import system.
 """
+
+# Extension modules and their files in PREFIX/lib/pyruntime; freeze.py fills it in.
+EXTENSIONS = {}
 
 
 def _install(sys_module, imp_module):
@@ -22,10 +29,6 @@ def _find_and_load(name, import_):
     parent, _, child = name.rpartition(".")
     if parent:
         _find_and_load(parent, import_)
-        # The parent may have imported us meanwhile.
-        module = sys.modules.get(name)
-        if module is not None:
-            return module
     module = _load(name, import_)
     if parent:
         setattr(sys.modules[parent], child, module)
@@ -33,55 +36,58 @@ def _find_and_load(name, import_):
 
 
 def _load(name, import_):
+    if _imp.is_frozen(name):
+        return _make_lazy(name)
     if _imp.is_builtin(name):
         module = _imp.create_builtin(_spec(name, None))
         sys.modules[name] = module
         _imp.exec_builtin(module)
         return module
-    if _imp.is_frozen(name):
-        return _load_frozen(name)
-    path = _extension(name, import_)
-    if path is None:
+    if name not in EXTENSIONS:
         raise ModuleNotFoundError(f"no module named {name!r} in the launcher", name=name)
-    module = _imp.create_dynamic(_spec(name, path))
+    library = _find_and_load("_launcher", import_).library()
+    module = _imp.create_dynamic(_spec(name, f"{library}/{EXTENSIONS[name]}"))
     sys.modules[name] = module
     _imp.exec_dynamic(module)
     return module
 
 
-def _load_frozen(name):
+def _make_lazy(name):
     module = type(sys)(name)
+    namespace = module.__dict__
     if _imp.is_frozen_package(name):
         # The C code asks us for submodules named in `from x import y` only if this exists.
-        module.__path__ = []
+        namespace["__path__"] = []
+
+    def run_body(attribute):
+        # The C code looks for __path__ in every module that something is imported from.
+        if attribute == "__path__":
+            raise AttributeError(attribute)
+        # Gone before the body runs: it may define a function of this name itself, and a module
+        # that imports us in a circle sees what is there so far, as everywhere.
+        del namespace["__getattr__"]
+        try:
+            exec(_imp.get_frozen_object(name), namespace)
+        except BaseException:
+            namespace["__getattr__"] = run_body
+            raise
+        return getattr(module, attribute)
+
+    namespace["__getattr__"] = run_body
     sys.modules[name] = module
-    try:
-        exec(_imp.get_frozen_object(name), module.__dict__)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    # A module may replace itself in sys.modules, as importlib allows.
-    return sys.modules[name]
+    return module
 
 
 def _spec(name, origin):
     return type(sys.implementation)(name=name, origin=origin)
 
 
-def _extension(name, import_):
-    """The path of an extension module that was installed beside the executable, if `name` is one."""
-    if not _imp.is_frozen("_launcher"):
-        return None
-    launcher = _find_and_load("_launcher", import_)
-    file = launcher.EXTENSIONS.get(name)
-    return None if file is None else f"{launcher.library()}/{file}"
-
-
 def _handle_fromlist(module, fromlist, import_):
+    """Loads the submodules among the names; what else they are is seen when they are fetched."""
     for name in fromlist:
-        if name != "*" and not hasattr(module, name):
+        if name not in module.__dict__:
             full = f"{module.__name__}.{name}"
-            if _imp.is_frozen(full) or _extension(full, import_):
+            if full in EXTENSIONS or _imp.is_frozen(full):
                 _find_and_load(full, import_)
     return module
 

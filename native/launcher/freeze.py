@@ -151,12 +151,13 @@ def freeze(package: Path, out: Path, interpreter: str, extensions: dict[str, str
     """Writes the tables beneath `out` and returns the names of the frozen modules."""
     modules = package_modules(package)
     names = freezable(modules, set(extensions))
-    facts = f"\nINTERPRETER = {interpreter!r}\nEXTENSIONS = {extensions!r}\n"
-    bootstrap = (HERE / "bootstrap.py").read_text()
-    launcher = (HERE / "_launcher.py").read_text() + facts
+    bootstrap = (HERE / "bootstrap.py").read_text() + f"\nEXTENSIONS = {extensions!r}\n"
+    launcher = (HERE / "_launcher.py").read_text() + f"\nINTERPRETER = {interpreter!r}\n"
     rows = [
         ("_frozen_importlib", frozen_code(bootstrap, "<launcher>/bootstrap.py"), False),
         ("_launcher", frozen_code(launcher, "<launcher>/_launcher.py"), False),
+        # Asked for before the first use of a rarer error handler, such as backslashreplace.
+        ("encodings", frozen_code("", "<launcher>/encodings"), True),
         ("_io", frozen_code((HERE / "_io.py").read_text(), "<launcher>/_io.py"), False),
     ]
     for name in names:

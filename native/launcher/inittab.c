@@ -1,10 +1,23 @@
 /* The interpreter's table of built-in modules; the list itself is in modules.h. */
 #include <Python.h>
 
+#include <internal/pycore_pylifecycle.h>
+
 #include "modules.h"
 
+/*
+ * The module takes its two constants from a state that the skipped part of the interpreter's start
+ * would have set up; no handler is installed by this.
+ */
+static PyObject *pr_init_signal(void)
+{
+	extern PyObject *PyInit__signal(void);
+
+	return _PySignal_Init(0) < 0 ? NULL : PyInit__signal();
+}
+
 /* Not in any header: CPython's own config.c declares them in the same way. */
-#define PR_DECLARE(name, init) extern PyObject *init(void);
+#define PR_DECLARE(name, init) PyObject *init(void);
 PR_CORE_MODULES(PR_DECLARE)
 PR_MODULES(PR_DECLARE)
 

@@ -15,7 +15,7 @@
 
 #define PR_MODULES(X)                                                                              \
 	X(_sha256, PyInit__sha256)                                                                 \
-	X(_signal, PyInit__signal)                                                                 \
+	X(_signal, pr_init_signal)                                                                 \
 	X(_socket, PyInit__socket)                                                                 \
 	X(_struct, PyInit__struct)                                                                 \
 	X(errno, PyInit_errno)                                                                     \

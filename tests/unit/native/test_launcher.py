@@ -15,58 +15,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "native" / "launcher"))
 
+import freeze  # noqa: E402
+
 import build  # noqa: E402
-
-MAIN = """
-from __future__ import annotations
-import posix
-import sys
-from pyruntime import __version__, deep
-import pyruntime.deep.one
-from pyruntime.deep import two, VALUE
-from pyruntime.lib.handover import running_full
-
-def say(value):
-    posix.write(1, f"{value}\\n".encode("utf-8", "surrogateescape"))
-
-def fds():
-    for fd in range(4):
-        try:
-            say((fd, posix.major(posix.fstat(fd).st_rdev), posix.minor(posix.fstat(fd).st_rdev)))
-        except OSError as error:
-            say((fd, error.errno))
-
-def main(argv):
-    verb = argv[0] if argv else ""
-    if verb == "imports":
-        say(pyruntime.deep.one.NAME + two.NAME + VALUE + __version__)
-        say(deep is sys.modules["pyruntime.deep"])
-    elif verb == "missing":
-        from pyruntime.deep import three
-    elif verb == "broken":
-        try:
-            from pyruntime.deep import broken
-        except ZeroDivisionError:
-            say("pyruntime.deep.broken" in sys.modules)
-    elif verb == "json":
-        import _json
-        say(_json.encode_basestring("a\\n"))
-    elif verb == "argv":
-        say(repr(sys.argv[1:]) + argv[1])
-        say(posix.access(argv[1], posix.F_OK))
-    elif verb == "fds":
-        fds()
-    elif verb == "modules":
-        say(sorted(sys.modules))
-    elif verb == "full":
-        say(running_full())
-    elif verb == "handover":
-        from pyruntime.lib.handover import full_interpreter
-        full_interpreter(argv)
-    elif verb == "status":
-        return int(argv[1])
-    return 0
-"""
 
 # Stands in for native/launcher/full.py.
 FULL = """
@@ -82,7 +33,7 @@ FILES = {
     "lib/__init__.py": "",
     "lib/handover.py": (ROOT / "pyruntime" / "lib" / "handover.py").read_text(),
     "cli/__init__.py": "",
-    "cli/main.py": MAIN,
+    "cli/main.py": Path(__file__).with_name("probe.py").read_text(),
     "deep/__init__.py": 'VALUE = "value"\n',
     "deep/one.py": 'NAME = "one"\nfrom pyruntime.deep import two\n',
     "deep/two.py": 'import pyruntime.deep.one\nNAME = "two"\n',
@@ -130,8 +81,9 @@ def test_a_missing_name_is_an_import_error(launcher: Path) -> None:
     assert "ImportError: cannot import name 'three'" in done.stderr
 
 
-def test_a_module_that_fails_is_not_kept(launcher: Path) -> None:
-    assert run(launcher, "broken").stdout == "False\n"
+def test_the_body_of_a_module_runs_when_it_is_used(launcher: Path) -> None:
+    """And as often as it fails: a module is never taken for loaded when it is not."""
+    assert run(launcher, "broken").stdout == "imported\nbroken\nbroken\n"
 
 
 def test_extension_modules_come_from_beside_the_executable(launcher: Path) -> None:
@@ -153,6 +105,30 @@ def test_it_is_the_small_interpreter(launcher: Path) -> None:
     loaded = run(launcher, "modules").stdout
     for name in ("os", "io", "encodings", "site", "zipimport", "_frozen_importlib_external"):
         assert f"'{name}'" not in loaded
+
+
+def test_every_module_of_the_list_can_be_loaded(launcher: Path) -> None:
+    names = sorted(freeze.builtin_modules())
+    done = run(launcher, "builtin", *names)
+    assert done.stdout.split() == names, done.stderr
+
+
+def test_modules_work_without_the_rest_of_the_interpreter(launcher: Path) -> None:
+    done = run(launcher, "use")
+    assert done.stdout.splitlines() == [
+        "(0, 1, 'root', 'root')",
+        "0",
+        "(True, True, 1970)",
+        "(1, (7,), 2)",
+    ], done.stderr
+
+
+def test_error_handlers_of_codecs(launcher: Path) -> None:
+    handlers = ["ignore", "replace", "backslashreplace", "surrogateescape"]
+    done = run(launcher, "codecs", *handlers)
+    assert done.returncode == 0, done.stderr
+    assert "('ascii', 'backslashreplace', 'a\\\\xff\\\\xe9')" in done.stdout
+    assert "b'a\\\\u20ac'" in done.stdout
 
 
 def test_names_of_files_that_are_not_utf8(launcher: Path, tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+"""Stands in for pyruntime/cli/main.py in the launcher that test_launcher.py builds."""
+
+from __future__ import annotations
+
+import posix
+import sys
+
+import pyruntime.deep.one
+from pyruntime.deep import VALUE, two
+
+from pyruntime import __version__, deep
+from pyruntime.lib import handover
+
+
+def say(value: object) -> None:
+    posix.write(1, f"{value}\n".encode("utf-8", "surrogateescape"))
+
+
+def imports() -> None:
+    say(pyruntime.deep.one.NAME + two.NAME + VALUE + __version__)
+    say(deep is sys.modules["pyruntime.deep"])
+
+
+def missing() -> None:
+    from pyruntime.deep import three
+
+    say(three)
+
+
+def broken() -> None:
+    from pyruntime.deep import broken
+
+    say("imported")
+    for _ in range(2):
+        try:
+            say(broken.name)
+        except ZeroDivisionError:
+            say("broken")
+
+
+def json() -> None:
+    import _json
+
+    say(_json.encode_basestring("a\n"))
+
+
+def argv() -> None:
+    say(repr(sys.argv[1:]) + sys.argv[2])
+    say(posix.access(sys.argv[2], posix.F_OK))
+
+
+def fds() -> None:
+    for fd in range(4):
+        try:
+            device = posix.fstat(fd).st_rdev
+            say((fd, posix.major(device), posix.minor(device)))
+        except OSError as error:
+            say((fd, error.errno))
+
+
+def builtin() -> None:
+    for name in sys.argv[2:]:
+        say(__import__(name).__name__)
+
+
+def use() -> None:
+    """What a module needs of the interpreter shows when it is used."""
+    import _signal
+    import _socket
+    import _struct
+    import fcntl
+    import grp
+    import pwd
+    import select
+    import time
+
+    say((_signal.SIG_DFL, _signal.SIG_IGN, pwd.getpwuid(0).pw_name, grp.getgrgid(0).gr_name))
+    say(_signal.getsignal(_signal.SIGCHLD))
+    say((time.monotonic() > 0, time.time() > 1, time.gmtime(0).tm_year))
+    one, other = _socket.socketpair()
+    poller = select.poll()
+    poller.register(other.fileno(), select.POLLIN)
+    one.send(_struct.pack("<I", 7))
+    say((len(poller.poll(1000)), _struct.unpack("<I", other.recv(4)), fcntl.F_SETFD))
+
+
+def codecs() -> None:
+    for codec in ("utf-8", "ascii", "latin-1"):
+        for errors in sys.argv[2:]:
+            say((codec, errors, b"a\xff\xe9".decode(codec, errors)))
+            if errors != "surrogateescape":
+                say("a\u20ac".encode(codec, errors))
+
+
+def main(arguments: list[str]) -> int:
+    verb = arguments[0] if arguments else ""
+    if verb == "status":
+        return int(arguments[1])
+    if verb == "modules":
+        say(sorted(sys.modules))
+    elif verb == "full":
+        say(handover.running_full())
+    elif verb == "handover":
+        handover.full_interpreter(arguments)
+    else:
+        globals()[verb]()
+    return 0
