@@ -146,3 +146,35 @@ def test_the_same_places_as_under_runc(
             parent.rmdir()
     ours = maker.prepare(path, {}, name)
     assert ours.relative == theirs
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_the_same_mounts_as_under_runc(
+    runc: None, maker: Maker, bundle: Bundle, private: bool
+) -> None:
+    """What detect.mounts promises is what a container's /sys/fs/cgroup has under runc."""
+    bundle.mount("/sys", "sysfs", "sysfs").mount("/sys/fs/cgroup", "cgroup", "cgroup")
+    if private:
+        bundle.add("linux.namespaces", {"type": "cgroup"})
+    with Box(bundle) as box:
+        box.create()
+        places = {name.removesuffix(",") for name in parse_cgroups(box.pid)}
+        relative = {
+            row.name: parse_cgroups(box.pid)[row.name] for row in LAYOUT.joined() if not row.unified
+        }
+        lines = Path(f"/proc/{box.pid}/mountinfo").read_text().splitlines()
+        fields = [line.split() for line in lines if " - cgroup " in line]
+        theirs = [(row[4].rpartition("/")[2], row[3]) for row in fields]
+        links = {
+            path.name: str(path.readlink())
+            for path in Path(f"/proc/{box.pid}/root/sys/fs/cgroup").iterdir()
+            if path.is_symlink()
+        }
+    rows = detect.mounts(detect.layout(), relative)
+    assert places
+    assert [name for name, _, _ in rows] == [name for name, _ in theirs]
+    if not private:
+        for (name, source, _), (_, root) in zip(rows, theirs, strict=True):
+            row = next(row for row in LAYOUT.hierarchies if row.mountpoint.endswith("/" + name))
+            assert source == row.mountpoint + (root if root != "/" else "")
+    assert links == {link: name for name, _, found in rows for link in found}

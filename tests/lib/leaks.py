@@ -131,7 +131,7 @@ def reap_ended(before: Host) -> None:
             continue  # a grandchild: it counts as long as its parent does not reap it
 
 
-def settled(before: Host, patience: float = 2.0) -> list[str]:
+def settled(before: Host, patience: float = 5.0) -> list[str]:
     """The differences that stay: the kernel frees keyrings and cgroups a moment after the last user."""
     deadline = time.monotonic() + patience
     while True:

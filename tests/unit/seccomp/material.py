@@ -123,12 +123,14 @@ def calls(
     conditional = [each for each in profile["syscalls"] if each.get("args")]
     names = {name for each in conditional for name in each["names"]} | {"socketcall", "ipc"}
     multiplexed = [
-        (number, 0, 0, 0, 0, 0) for number in (*words.SOCKETCALLS.values(), *words.IPC_CALLS.values())
+        (number, 0, 0, 0, 0, 0)
+        for number in (*words.SOCKETCALLS.values(), *words.IPC_CALLS.values())
     ]
     for arch in dict.fromkeys([native, *profile.get("architectures", ())]):
         audit = words.ARCHITECTURES[arch].audit
         table = tables.read_numbers(words.ARCHITECTURES[arch].table)
         base = min(table.values()) & ~0xFFF if arch != "SCMP_ARCH_MIPS" else 4000
+        base = min(table.values())
         for number in {*range(base, base + numbers), *range(64), *EDGES, *table.values()}:
             yield Call(audit, number, (0, 0, 0, 0, 0, 0))
         for name in sorted(names & table.keys()):

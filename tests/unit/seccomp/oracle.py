@@ -65,7 +65,7 @@ _LIBRARY = _open()
 NATIVE = int(_LIBRARY.seccomp_arch_native())
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """libseccomp will not have the profile."""
 
 
@@ -192,12 +192,17 @@ def program_within(seconds: int, profile: dict[str, Any], native: str) -> bpf.Pr
 
 def newest(profile: dict[str, Any], arch: str) -> int:
     """The largest number the profile speaks of: runc's measure of what it could have known."""
-    numbers = [number_of(name, token(arch)) for rule in profile["syscalls"] for name in rule["names"]]
+    numbers = [
+        number_of(name, token(arch)) for rule in profile["syscalls"] for name in rule["names"]
+    ]
     return max([0, *numbers])
 
 
-def newer_than(profile: dict[str, Any], native: str, call: bpf.Call) -> bool:
-    """Whether runc's addition answers ENOSYS before libseccomp's program sees the call."""
+def newer_than(profile: dict[str, Any], native: str, call: bpf.Call, lasts: dict[str, int]) -> bool:
+    """Whether runc's addition answers ENOSYS before libseccomp's program sees the call.
+
+    `lasts` is `newest` of each architecture.
+    """
     default = default_of(profile)
     if profile.get("defaultErrnoRet") == ENOSYS_ACTION & 0xFFFF:
         return False
@@ -205,7 +210,7 @@ def newer_than(profile: dict[str, Any], native: str, call: bpf.Call) -> bool:
         return False
     for arch in {native, *profile.get("architectures", ())}:
         known = words.ARCHITECTURES[arch]
-        last = newest(profile, arch)
+        last = lasts[arch]
         if known.audit != call.arch or last == 0:
             continue
         if known.table in ("s390", "s390x") and call.number == 0:
