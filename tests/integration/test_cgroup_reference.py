@@ -158,10 +158,7 @@ def test_the_same_mounts_as_under_runc(
         bundle.add("linux.namespaces", {"type": "cgroup"})
     with Box(bundle) as box:
         box.create()
-        places = {name.removesuffix(",") for name in parse_cgroups(box.pid)}
-        relative = {
-            row.name: parse_cgroups(box.pid)[row.name] for row in LAYOUT.joined() if not row.unified
-        }
+        relative = parse_cgroups(box.pid)
         lines = Path(f"/proc/{box.pid}/mountinfo").read_text().splitlines()
         fields = [line.split() for line in lines if " - cgroup " in line]
         theirs = [(row[4].rpartition("/")[2], row[3]) for row in fields]
@@ -171,7 +168,6 @@ def test_the_same_mounts_as_under_runc(
             if path.is_symlink()
         }
     rows = detect.mounts(detect.layout(), relative)
-    assert places
     assert [name for name, _, _ in rows] == [name for name, _ in theirs]
     if not private:
         for (name, source, _), (_, root) in zip(rows, theirs, strict=True):
