@@ -8,11 +8,13 @@
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
+#include <termios.h>
 #include <unistd.h>
 #include "../init/sys.h"
 #include "init_image.h"
@@ -232,13 +234,6 @@ int pr_prlimit(int pid, int limit, uint64_t soft, uint64_t hard)
 	return (int)SYS(prlimit64, pid, limit, values, 0);
 }
 
-int pr_ioctl_size(int fd, unsigned int rows, unsigned int columns)
-{
-	const struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
-
-	return result(ioctl(fd, TIOCSWINSZ, &size));
-}
-
 int pr_fs_type(int fd, uint64_t *magic)
 {
 	struct statfs st;
@@ -274,4 +269,30 @@ int pr_capabilities(uint64_t *permitted)
 int pr_cloexec_from(unsigned int first)
 {
 	return (int)SYS(close_range, first, ~0u, CLOSE_RANGE_CLOEXEC);
+}
+
+/* cfmakeraw(3), with what was there before kept in `saved`. */
+int pr_raw_terminal(int fd, void *saved, size_t room)
+{
+	struct termios mode;
+
+	if (room < sizeof mode)
+		return -EINVAL;
+	if (tcgetattr(fd, &mode) < 0)
+		return -errno;
+	memcpy(saved, &mode, sizeof mode);
+	cfmakeraw(&mode);
+	return result(tcsetattr(fd, TCSANOW, &mode));
+}
+
+int pr_restore_terminal(int fd, const void *saved)
+{
+	return result(tcsetattr(fd, TCSANOW, saved));
+}
+
+int pr_copy_window_size(int from, int to)
+{
+	struct winsize size;
+
+	return ioctl(from, TIOCGWINSZ, &size) < 0 || ioctl(to, TIOCSWINSZ, &size) < 0 ? -errno : 0;
 }

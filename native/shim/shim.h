@@ -14,11 +14,13 @@ int pr_move_mount(int from, int to, unsigned int flags);
 int pr_mount_setattr(int fd, unsigned int flags, uint64_t set, uint64_t clear, uint64_t propagation);
 int pr_openat2(int fd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 int pr_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
-int pr_ioctl_size(int fd, unsigned int rows, unsigned int columns);
 int pr_fs_type(int fd, uint64_t *magic);
 int pr_ns_type(int fd);
 int pr_subreaper(int on);
 int pr_capabilities(uint64_t *permitted);
 int pr_cloexec_from(unsigned int first);
+int pr_raw_terminal(int fd, void *saved, size_t room);
+int pr_restore_terminal(int fd, const void *saved);
+int pr_copy_window_size(int from, int to);
 
 #endif

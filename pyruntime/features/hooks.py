@@ -6,8 +6,7 @@ The state on a hook's stdin is a late value: the pid is only known once the init
 
 from __future__ import annotations
 
-from pyruntime.errors import HookError, strerror
-from pyruntime.features.hook_words import exit_words, readable
+from pyruntime.features.failures import hook_failure
 from pyruntime.plan import moments
 from pyruntime.plan.step import HOOK, SYNC, Buffer, Pointers, Step, builtin
 
@@ -22,8 +21,6 @@ KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "post
 PROPERTIES = tuple(f"hooks.{kind}" for kind in KINDS)
 
 SYNC_CODE = ord("S")
-ETIME = 62
-EXITED = 0x100000  # native/init/hook.c: a wait status rather than an errno
 STATE_LIMIT = 65000  # bytes of state a container-side hook can be given
 
 
@@ -54,7 +51,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         for index, hook in enumerate(hooks[kind]):
             pointer = f"/hooks/{kind}/{index}"
             yield Step(places[kind], pointer, f"run {kind} hook #{index} `{hook['path']}`",
-                       [builtin(HOOK, _block(kind, hook, spec, site))], failure=failure(kind, index, hook, pointer))
+                       [builtin(HOOK, _block(kind, hook, spec, site))], failure=_failure(kind, index, hook))
 
 
 def _room(spec: dict[str, Any], site: Site) -> int:
@@ -74,18 +71,6 @@ def _block(kind: str, hook: dict[str, Any], spec: dict[str, Any], site: Site) ->
     return Pointers((hook["path"], Pointers((*args, 0)), Pointers((*env, 0)), site.hook_state[kind], 0, timeout_ms))
 
 
-def failure(kind: str, index: int, hook: dict[str, Any], pointer: str) -> Callable[[int, bytes], Exception]:
-    """runc's words for a hook that failed; engines show them."""
-
-    def fail(number: int, text: bytes) -> Exception:
-        if number == ETIME:
-            words = f"hook ran past specified timeout of {float(hook.get('timeout') or 0):.1f}s"
-        elif number & EXITED:
-            words = exit_words(number & 0xFFFF)
-            out, _, err = text.partition(b"\0")
-            words += f", stdout: {readable(out)}, stderr: {readable(err)}"
-        else:
-            words = f"fork/exec {hook['path']}: {strerror(number)}"
-        return HookError(f"error running {kind} hook #{index}: {words}", pointer, errno=number)
-
-    return fail
+def _failure(kind: str, index: int, hook: dict[str, Any]) -> Callable[[int, bytes], Exception]:
+    timeout = float(hook.get("timeout") or 0)
+    return lambda number, text: hook_failure(kind, index, hook["path"], timeout, number, text)

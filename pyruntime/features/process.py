@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import posix
 
-from pyruntime.errors import ProgramError, StepError, strerror
+from pyruntime.errors import StepError, strerror
+from pyruntime.features.failures import failed_exec, missing_program
 from pyruntime.features.fields import MODE, S_IFIFO, S_IFMT, open_beneath, statx_of
 from pyruntime.features.mounts import clean
 from pyruntime.kernel.native import lib
@@ -33,7 +34,7 @@ from pyruntime.plan.step import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
     from pyruntime.features.site import Site
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 PROPERTIES = ("process.args", "process.env", "process.cwd", "process.user.umask", "process.rlimits",
               "process.oomScoreAdj")  # fmt: skip
 
-EPERM, ENOENT, EACCES, EISDIR, ENOTDIR, ELOOP = 1, 2, 13, 21, 20, 40
+EPERM, ENOENT, EACCES, ENOTDIR, ELOOP = 1, 2, 13, 20, 40
 PATH_LIMIT = 4096
 ARGUMENT_LIMIT = 131072  # bytes of one string, the kernel's MAX_ARG_STRLEN
 UNLIMITED = (1 << 64) - 1
@@ -149,10 +150,10 @@ def _program(process: dict[str, Any], site: Site) -> Iterator[Step]:
     program = Buffer(PATH_LIMIT)
     yield Step(moments.LOOKUP, "/process/args/0", f"find the program `{args[0]}`",
                [builtin(LOOKUP, args[0], env.get("PATH", ""), program, PATH_LIMIT)],
-               failure=_missing_program(args[0]))
+               failure=lambda number, text: missing_program(args[0], number))
     yield Step(moments.EXEC, "/process/args/0", f"exec `{args[0]}`",
                [builtin(EXEC, program, Pointers((*args, 0)), Pointers((*words, 0)), site.report_fd)],
-               failure=_failed_exec(args[0]))
+               failure=lambda number, text: failed_exec(args[0], number))
 
 
 def _find_home(process: dict[str, Any], home: Buffer, site: Site) -> list[Any]:
@@ -166,27 +167,6 @@ def _find_home(process: dict[str, Any], home: Buffer, site: Site) -> list[Any]:
         builtin(HOME, fd, process["user"].get("uid", 0), At(home, 5), PATH_LIMIT - 6),
         sys(lib.NR_close, fd),
     ]
-
-
-def _missing_program(name: str) -> Callable[[int, bytes], Exception]:
-    def fail(errno: int, text: bytes) -> Exception:
-        if errno == ENOENT and "/" not in name:
-            words = "executable file not found in $PATH"
-        elif errno == ENOENT:
-            words = f"stat {name}: no such file or directory"
-        else:
-            words = strerror(errno)
-        return ProgramError(f'unable to start container process: exec: "{name}": {words}', "/process/args/0",
-                            "container", errno)
-
-    return fail
-
-
-def _failed_exec(name: str) -> Callable[[int, bytes], Exception]:
-    def fail(errno: int, text: bytes) -> Exception:
-        return ProgramError(f"exec {name}: {strerror(errno)}", "/process/args/0", "container", errno)
-
-    return fail
 
 
 def _write_oom_score(pid: int, score: int) -> None:

@@ -65,8 +65,23 @@ def ns_type(fd: int) -> int:
     return _checked(lib.pr_ns_type(fd), "ioctl(NS_GET_NSTYPE)")
 
 
-def set_window_size(fd: int, rows: int, columns: int) -> None:
-    _checked(lib.pr_ioctl_size(fd, rows, columns), "ioctl(TIOCSWINSZ)")
+class RawTerminal:
+    """A terminal in raw mode until `restore`; termios(3)."""
+
+    __slots__ = ("fd", "_saved")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._saved = ffi.new("char[]", 256)
+        _checked(lib.pr_raw_terminal(fd, self._saved, 256), "tcsetattr")
+
+    def restore(self) -> None:
+        lib.pr_restore_terminal(self.fd, self._saved)
+
+
+def copy_window_size(source: int, target: int) -> None:
+    """The size of one terminal becomes that of another."""
+    _checked(lib.pr_copy_window_size(source, target), "ioctl(TIOCSWINSZ)")
 
 
 def set_subreaper(*, on: bool) -> None:

@@ -68,20 +68,20 @@ class Creation:
 
     def make(self) -> Host:
         """All of it, undone if anything fails."""
-        with store.Store(self.request.root, create=True).create(self.request.container_id) as entry:
-            record = new_record(self.request.container_id, self.bundle, self.site.rootfs, self.spec, SPEC_VERSION)
-            record["pidNamespace"] = "pid" in self.site.created
-            self.host = host = Host(self.site, entry, self.spec, record)
-            host.run_hooks = self._run_hooks
-            host.push(entry.discard)
-            try:
-                entry.save_config(self.data)
-                entry.write_record(record)
-                self._carry_out()
-            except BaseException:
-                self._abandon()
-                raise
-            host.keep()
+        entry = store.Store(self.request.root).create(self.request.container_id)
+        record = new_record(self.request.container_id, self.bundle, self.site.rootfs, self.spec, SPEC_VERSION)
+        record["pidNamespace"] = "pid" in self.site.created
+        self.host = host = Host(self.site, entry, self.spec, record)
+        host.run_hooks = self._run_hooks
+        try:
+            entry.save_config(self.data)
+            entry.save_steps(self._late_steps())
+            entry.write_record(record)
+            self._carry_out()
+        except BaseException:
+            self._abandon()
+            raise
+        host.keep()
         return host
 
     def _carry_out(self) -> None:
@@ -98,8 +98,16 @@ class Creation:
         if self.request.pid_file:
             from pyruntime.runtime.pidfile import write_pid_file
 
-            write_pid_file(self.request.pid_file, host.pid, self.bundle, host)
+            write_pid_file(self.request.pid_file, host.pid, host)
         host.channel.go()
+
+    def _late_steps(self) -> dict[str, Any]:
+        """What may fail after `start` let the init go: how that verb finds the property again."""
+        rows: dict[str, Any] = {}
+        for number, step in enumerate(self.init_steps):
+            if step.moment in (moments.HOOKS_START, moments.EXEC):
+                rows[str(number)] = step.pointer
+        return rows
 
     def _run_host_steps(self, when: tuple[int, ...]) -> None:
         for step in self.steps:
@@ -215,12 +223,12 @@ class Creation:
         host.close_handed()
         if self.terminal_fd >= 0:
             posix.close(self.terminal_fd)
-        discard = host._undo.pop(0)
         try:
             host.roll_back()
             holdings.release_all(host.entry)
         finally:
-            discard()
+            host.entry.discard()
+            host.entry.close()
 
 
 def create(request: CreateRequest) -> None:
@@ -229,6 +237,7 @@ def create(request: CreateRequest) -> None:
     host = creation.make()
     posix.close(host.pidfd)
     host.channel.close()
+    host.entry.close()
 
 
 def run(request: CreateRequest) -> int:

@@ -14,7 +14,7 @@ import time
 from _signal import SIGKILL, SIGPIPE, SIGXFSZ
 
 from pyruntime.errors import HookError, strerror
-from pyruntime.features.hook_words import exit_words, readable
+from pyruntime.features.failures import exit_words, readable
 from pyruntime.lib import jsondoor
 
 TYPE_CHECKING = False
@@ -42,6 +42,18 @@ def run(kind: str, hooks: list[dict[str, Any]], record: dict[str, Any], status: 
     state = state_json(record, status).encode("utf-8", "surrogateescape")
     for index, hook in enumerate(hooks):
         _run_one(hook, state, record["bundle"], f"error running {kind} hook #{index}: ", f"/hooks/{kind}/{index}")
+
+
+def run_all(kind: str, hooks: list[dict[str, Any]], record: dict[str, Any], status: str) -> list[HookError]:
+    """Runs every hook even if others fail; what failed is returned (runtime.md: poststop only warns)."""
+    state = state_json(record, status).encode("utf-8", "surrogateescape")
+    failures = []
+    for index, hook in enumerate(hooks):
+        try:
+            _run_one(hook, state, record["bundle"], f"error running {kind} hook #{index}: ", f"/hooks/{kind}/{index}")
+        except HookError as error:
+            failures.append(error)
+    return failures
 
 
 def _run_one(hook: dict[str, Any], state: bytes, bundle: str, head: str, pointer: str) -> None:

@@ -1,0 +1,37 @@
+"""Terminals: handing the master to --console-socket, and relaying it ourselves for `run -t`."""
+
+from __future__ import annotations
+
+import posix
+
+import _socket
+
+from pyruntime.errors import StepError, strerror
+
+
+SOCKET_PATH_LIMIT = 107  # bytes of sun_path
+POINTER = "/process/terminal"
+
+
+def send_master(path: str, master: int, name: bytes) -> None:
+    """One SCM_RIGHTS message with the pty's name as data; a long path goes through its directory's descriptor."""
+    directory = -1
+    try:
+        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+        try:
+            target = path
+            if len(path.encode("utf-8", "surrogateescape")) > SOCKET_PATH_LIMIT:
+                parent, _, base = path.rpartition("/")
+                directory = posix.open(parent or "/", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+                target = f"/proc/self/fd/{directory}/{base}"
+            sock.connect(target)
+            rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, master.to_bytes(4, "little"))
+            sock.sendmsg([name or b"/dev/ptmx"], [rights])
+        finally:
+            sock.close()
+            if directory >= 0:
+                posix.close(directory)
+    except OSError as error:
+        number = error.errno or 0
+        raise StepError(f"send the terminal to the console socket `{path}`: {strerror(number)}", POINTER,
+                        errno=number) from error

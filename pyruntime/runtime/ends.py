@@ -1,0 +1,54 @@
+"""Why an init ended before it should: the exit status, and the out-of-memory killer by name."""
+
+from __future__ import annotations
+
+import posix
+
+from pyruntime.errors import StepError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+ENDS = {
+    110: "it found no tape",
+    113: "the runtime's end of the socket closed",
+    120: "a descriptor could not be handed over",
+    121: "its image could not be executed",
+}
+
+
+def describe_end(pid: int, record: dict[str, Any]) -> Exception:
+    """The error for an init, our child, that is gone without a word. Does not reap it."""
+    result = posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOWAIT)
+    if was_oom_killed(record):
+        return StepError("container init was OOM-killed (memory limit too low?)", "/linux/resources/memory/limit",
+                         "container")
+    if result is None:
+        words = "it closed its socket"
+    elif result.si_code == posix.CLD_EXITED:
+        words = ENDS.get(result.si_status, f"exit status {result.si_status}")
+    else:
+        words = f"killed by signal {result.si_status}"
+    return StepError(f"container init ended before it was ready: {words}", "", "container")
+
+
+def was_oom_killed(record: dict[str, Any]) -> bool:
+    """The memory controller counts its kills (v1: memory.oom_control, v2: memory.events)."""
+    groups = (record.get("cgroup") or {}).get("groups") or {}
+    for hierarchy, (mountpoint, path, _) in groups.items():
+        if "memory" not in hierarchy.split(",") and hierarchy:
+            continue
+        for name in ("memory.oom_control", "memory.events"):
+            try:
+                fd = posix.open(f"{mountpoint}{path}/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
+            except OSError:
+                continue
+            try:
+                text = posix.read(fd, 4096)
+            finally:
+                posix.close(fd)
+            for line in text.splitlines():
+                if line.startswith(b"oom_kill ") and line != b"oom_kill 0":
+                    return True
+    return False

@@ -1,0 +1,95 @@
+"""`run`: create and start in one process, over the socket instead of the fifos; wait; tidy up.
+
+The exit status is the program's, 128 + n when signal n ended it.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pyruntime.errors import InternalError
+from pyruntime.kernel import calls
+from pyruntime.runtime import channel, hooks
+from pyruntime.runtime.create import Creation
+from pyruntime.runtime.relay import Relay, Signals, find_terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.runtime.host import Host
+    from pyruntime.runtime.request import CreateRequest
+
+
+def run(request: CreateRequest) -> int:
+    """Returns the exit status; 0 at once when detached."""
+    if not (request.detach or request.no_subreaper):
+        calls.set_subreaper(on=True)
+    creation = Creation(request, inline=True)
+    terminal = -1
+    if creation.site.terminal and not request.detach:
+        terminal = find_terminal()
+    host = creation.make()
+    signals = None if request.detach else Signals()
+    try:
+        _start(creation, host)
+        host.entry.unlock()
+        if signals is None:
+            posix.close(host.pidfd)
+            host.entry.close()
+            return 0
+        status = Relay(host.pid, host.pidfd, signals, creation.terminal_fd, terminal).run()
+    except BaseException:
+        _end(host)
+        _destroy(host)
+        raise
+    finally:
+        host.channel.close()
+        if signals is not None:
+            signals.close()
+    if not request.keep:
+        _destroy(host)
+    return 128 + (status & 0x7F) if status & 0x7F else status >> 8
+
+
+def _start(creation: Creation, host: Host) -> None:
+    """The word to go, and what the init says to it; the meaning of the messages is start's (container.py)."""
+    host.channel.go()
+    message = host.channel.receive()
+    if message is None:
+        from pyruntime.runtime.ends import describe_end
+
+        raise describe_end(host.pid, host.record)
+    if message.type == channel.ERROR:
+        raise channel.failure(message, creation.init_steps, host.record["id"])
+    if message.type != channel.ABOUT_TO_EXEC:
+        raise InternalError(f"the init sent a message of type {message.type}")
+    message = host.channel.receive()
+    if message is not None:
+        raise channel.failure(message, creation.init_steps, host.record["id"])
+    host.record["status"] = "running"
+    host.entry.write_record(host.record)
+    configured = (host.spec.get("hooks") or {}).get("poststart")
+    if configured:
+        hooks.run("poststart", configured, host.record, "running")
+
+
+def _end(host: Host) -> None:
+    try:
+        posix.kill(host.pid, 9)  # our child and not yet reaped, or gone
+        posix.waitpid(host.pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass
+
+
+def _destroy(host: Host) -> None:
+    """What delete does; somebody else may have deleted the container meanwhile."""
+    from pyruntime.errors import NoSuchContainer
+    from pyruntime.runtime.container import destroy
+
+    with host.entry as entry:
+        try:
+            entry.lock()
+        except NoSuchContainer:
+            return
+        destroy(entry, host.record, host.spec)
+
+

@@ -1,0 +1,349 @@
+"""The state on disk: one directory per container beneath the state root.
+
+    lock by flock on the directory itself; the kernel drops it when its holder dies
+    state.json    the record (record.py), replaced atomically
+    holdings      what outlives the process, one JSON line each, written before the thing exists (holdings.py)
+    config.json   the configuration as it was read: later edits of the bundle's must not matter
+    steps.json    what the init can still fail at after `start`: {tape index: [text, pointer]}
+    start.fifo, report.fifo   between `start` and the waiting init
+
+What steers root's kill and rmdir must be ours alone: the root belongs to us and is writable by nobody else, and
+everything in it is reached by single names from descriptors, never through a link (security: R-33, R-48, R-51).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import posix
+
+from pyruntime import errors
+from pyruntime.lib import files, jsondoor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+DEFAULT_ROOT = "/run/pyruntime"
+FORMAT = 1
+MAX_RECORD_BYTES = 32 << 20  # the annotations of a config.json of the largest size, escaped
+MAX_ID = 255
+_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+_ID_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.")
+_TOMBSTONE = "~"  # no letter of an id
+_STATUSES = ("creating", "created", "starting", "running")
+_FIELDS = (
+    ("id", str), ("bundle", str), ("rootfs", str), ("created", str), ("bootId", str), ("ociVersion", str),
+    ("pid", int), ("startTime", int), ("uid", int), ("annotations", dict), ("initExe", list), ("pidNamespace", bool),
+)  # fmt: skip
+
+
+def default_root() -> str:
+    """/run/pyruntime, or beneath XDG_RUNTIME_DIR for an ordinary user."""
+    if posix.geteuid() == 0 and posix.environ.get(b"USER", b"root") in (b"", b"root"):
+        return DEFAULT_ROOT
+    own = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
+    if not own or (posix.geteuid() == 0 and not _in_user_namespace()):
+        return DEFAULT_ROOT
+    return f"{own}/pyruntime"
+
+
+def _in_user_namespace() -> bool:
+    return files.read_file("/proc/self/uid_map", 1 << 16).split() != [b"0", b"0", b"4294967295"]
+
+
+def check_id(container_id: str) -> None:
+    """An id is the name of a directory; runc's set of letters."""
+    if not container_id:
+        raise errors.ContainerError(container_id, "container id cannot be empty")
+    if not is_id(container_id):
+        raise errors.ContainerError(container_id, errors.WORDS["bad id"])
+
+
+def is_id(name: str) -> bool:
+    return _ID_LETTERS.issuperset(name) and name not in ("", ".", "..") and len(name) <= MAX_ID
+
+
+class Store:
+    """The state root. With `create` it is made if missing; else a missing one is an empty one."""
+
+    __slots__ = ("path", "fd")
+
+    def __init__(self, root: str, create: bool = False) -> None:
+        self.path = root or default_root()
+        if not self.path.strip("/."):
+            raise errors.UsageError(f"--root `{self.path}`: the state needs a directory of its own")
+        try:
+            self.fd = _open_root(self.path, create=create)
+        except OSError as error:
+            number = error.errno or 0
+            raise errors.StepError(
+                f"state directory `{self.path}`: {errors.strerror(number)}", errno=number
+            ) from error
+
+    def create(self, container_id: str) -> Entry:
+        """A new container's directory, locked; ContainerExists if there is one."""
+        check_id(container_id)
+        while True:
+            try:
+                _make_directory(container_id, self.fd)
+            except FileExistsError:
+                raise errors.ContainerExists(container_id) from None
+            except OSError as error:
+                number = error.errno or 0
+                raise errors.StepError(
+                    f"make the state of `{container_id}`: {errors.strerror(number)}", errno=number
+                ) from error
+            try:
+                entry = self.open(container_id)
+                entry.lock()
+            except errors.NoSuchContainer:
+                continue  # a `delete` came between and took the empty directory away
+            return entry
+
+    def open(self, container_id: str) -> Entry:
+        """A container's directory, not locked; NoSuchContainer if there is none."""
+        check_id(container_id)
+        if self.fd < 0:
+            raise errors.NoSuchContainer(container_id)
+        try:
+            fd = posix.open(container_id, _DIRECTORY, dir_fd=self.fd)
+        except FileNotFoundError:
+            raise errors.NoSuchContainer(container_id) from None
+        except OSError as error:
+            raise errors.ContainerError(
+                container_id, f"state of `{container_id}`: {errors.strerror(error.errno or 0)}"
+            ) from error
+        return Entry(self, container_id, fd)
+
+    def ids(self) -> list[str]:
+        """Every name that is a container's, sorted."""
+        return sorted(filter(is_id, posix.listdir(self.fd))) if self.fd >= 0 else []
+
+    def sweep(self) -> None:
+        """Removes what an interrupted delete left: directories that lost their name."""
+        for name in posix.listdir(self.fd):
+            if name.startswith(_TOMBSTONE):
+                _bury(self.fd, name)
+
+
+def _open_root(path: str, *, create: bool) -> int:
+    if create:
+        _make_parents(path)
+    try:
+        fd = posix.open(path, _DIRECTORY)
+    except FileNotFoundError:
+        if create:
+            raise
+        return -1
+    facts = posix.fstat(fd)
+    if facts.st_uid != posix.geteuid() or facts.st_mode & 0o022:
+        posix.close(fd)
+        raise errors.UsageError(
+            f"state directory `{path}`: others than its user may write to it or own it",
+            hint="it decides whom kill and delete hit: choose another --root, or chown and chmod go-w",
+        )
+    return fd
+
+
+def _make_parents(path: str) -> None:
+    """mkdir -p, from the end: usually all of it is there."""
+    try:
+        _make_directory(path)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        parent = path.rstrip("/").rpartition("/")[0]
+        if not parent:
+            raise
+        _make_parents(parent)
+        try:
+            _make_directory(path)
+        except FileExistsError:
+            return
+    if path == default_root() != DEFAULT_ROOT:
+        # Session managers clean XDG_RUNTIME_DIR of what is old, unless it is sticky.
+        posix.chmod(path, 0o1700)
+
+
+def _make_directory(path: str, dir_fd: int | None = None) -> None:
+    """0700 whatever the umask takes away."""
+    umask = posix.umask(0o077)
+    try:
+        posix.mkdir(path, 0o700, dir_fd=dir_fd)
+    finally:
+        posix.umask(umask)
+
+
+def _bury(root_fd: int, tombstone: str) -> None:
+    """Another process may be at the same: what is gone is gone."""
+    try:
+        fd = posix.open(tombstone, _DIRECTORY, dir_fd=root_fd)
+    except FileNotFoundError:
+        return
+    try:
+        files.clear_directory(fd)
+        posix.rmdir(tombstone, dir_fd=root_fd)
+    except FileNotFoundError:
+        pass
+    finally:
+        posix.close(fd)
+
+
+class Entry:
+    """One container's directory. `with entry:` gives the lock back at the end; the descriptor stays."""
+
+    __slots__ = ("store", "id", "fd", "locked")
+
+    def __init__(self, store: Store, container_id: str, fd: int) -> None:
+        self.store = store
+        self.id = container_id
+        self.fd = fd
+        self.locked = False
+
+    def __enter__(self) -> Entry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.unlock()
+
+    @property
+    def path(self) -> str:
+        return f"{self.store.path}/{self.id}"
+
+    def close(self) -> None:
+        fd, self.fd, self.locked = self.fd, -1, False
+        if fd >= 0:
+            posix.close(fd)
+
+    def lock(self) -> None:
+        """Waits for the other verbs that change this container. Afterwards it is still the one by that name."""
+        if self.locked:
+            return
+        fcntl.flock(self.fd, fcntl.LOCK_EX)
+        self.locked = True
+        try:
+            named = posix.stat(self.id, dir_fd=self.store.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            raise errors.NoSuchContainer(self.id) from None
+        ours = posix.fstat(self.fd)
+        if (named.st_dev, named.st_ino) != (ours.st_dev, ours.st_ino):
+            raise errors.NoSuchContainer(self.id)
+
+    def unlock(self) -> None:
+        if self.locked:
+            self.locked = False
+            fcntl.flock(self.fd, fcntl.LOCK_UN)
+
+    def is_locked_by_another(self) -> bool:
+        """Whether some verb changes this container right now."""
+        if self.locked:
+            return False
+        try:
+            fcntl.flock(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(self.fd, fcntl.LOCK_UN)
+        return False
+
+    def read_record(self) -> dict[str, Any]:
+        """The record, proved to be sound; ContainerError says what is wrong with it."""
+        try:
+            record = jsondoor.loads(files.read_file("state.json", MAX_RECORD_BYTES, self.fd))
+        except FileNotFoundError:
+            raise errors.NoSuchContainer(self.id) from None
+        except jsondoor.JsonError as error:
+            self._damaged(f"not JSON: {error}")
+        except OSError as error:
+            self._damaged(errors.strerror(error.errno or 0))
+        if not isinstance(record, dict):
+            self._damaged("not an object")
+        found = record.get("format")
+        if found != FORMAT:
+            raise errors.ForeignState(self.id, self.path, found)
+        for name, kind in _FIELDS:
+            if record.get(name).__class__ is not kind:
+                self._damaged(f"`{name}` is missing or wrong")
+        if record["id"] != self.id:
+            self._damaged("it is another container's")
+        if record.get("status") not in _STATUSES:
+            self._damaged("`status` is missing or wrong")
+        if record["pid"] != 0 and not 1 < record["pid"] < 1 << 22:
+            self._damaged("`pid` is not a process")
+        return record
+
+    def _damaged(self, why: str) -> NoReturn:
+        raise errors.DamagedState(self.id, f"{self.path}/state.json", why)
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        data = jsondoor.dumps(record).encode("utf-8", "surrogateescape")
+        files.write_atomic(self.fd, "state.json", data)
+
+    def note(self, holding: dict[str, Any]) -> None:
+        """Writes down what is about to outlive this process, before it exists."""
+        files.append(self.fd, "holdings", jsondoor.dumps(holding).encode() + b"\n")
+
+    def holdings(self) -> list[dict[str, Any]]:
+        """The newest first. A torn last line was never acted upon."""
+        try:
+            lines = files.read_file("holdings", MAX_RECORD_BYTES, self.fd).split(b"\n")[:-1]
+        except FileNotFoundError:
+            return []
+        found = []
+        for number, line in enumerate(lines, 1):
+            try:
+                holding = jsondoor.loads(line)
+            except jsondoor.JsonError as error:
+                raise errors.DamagedState(self.id, f"{self.path}/holdings", f"line {number}: {error.message}") from None
+            if not isinstance(holding, dict):
+                raise errors.DamagedState(self.id, f"{self.path}/holdings", f"line {number}: not an object")
+            found.append(holding)
+        return found[::-1]
+
+    def save_config(self, data: bytes) -> None:
+        """The bytes as they were read from the bundle."""
+        files.write_new(self.fd, "config.json", data)
+
+    def config_bytes(self) -> bytes:
+        return files.read_file("config.json", MAX_RECORD_BYTES, self.fd)
+
+    def config(self) -> dict[str, Any]:
+        config = jsondoor.loads(self.config_bytes())
+        assert isinstance(config, dict)
+        return config
+
+    def save_steps(self, steps: dict[str, list[str]]) -> None:
+        """{tape index: [text, pointer]} of what may still fail after `start`."""
+        files.write_new(self.fd, "steps.json", jsondoor.dumps(steps).encode("utf-8", "surrogateescape"))
+
+    def steps(self) -> dict[str, list[str]]:
+        try:
+            steps = jsondoor.loads(files.read_file("steps.json", MAX_RECORD_BYTES, self.fd))
+        except FileNotFoundError:
+            return {}
+        assert isinstance(steps, dict)
+        return steps
+
+    def make_fifos(self) -> tuple[int, int]:
+        """(start, report) for the init, each open for both ways, so that neither ever blocks on opening."""
+        ends = []
+        for name in ("start.fifo", "report.fifo"):
+            posix.mkfifo(name, 0o600, dir_fd=self.fd)
+            posix.chmod(name, 0o600, dir_fd=self.fd)
+            ends.append(posix.open(name, posix.O_RDWR | posix.O_CLOEXEC | posix.O_NOFOLLOW, dir_fd=self.fd))
+        return ends[0], ends[1]
+
+    def remove_fifos(self) -> None:
+        for name in ("start.fifo", "report.fifo"):
+            files.remove_file(self.fd, name)
+
+    def remove(self) -> None:
+        """The name first, so that the id is free at once and nobody finds half a container; then the files."""
+        tombstone = f"{_TOMBSTONE}{posix.urandom(8).hex()}"
+        root_fd = self.store.fd
+        try:
+            posix.rename(self.id, tombstone, src_dir_fd=root_fd, dst_dir_fd=root_fd)
+        except FileNotFoundError:
+            return
+        self.store.sweep()
+
+    discard = remove
