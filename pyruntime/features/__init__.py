@@ -69,7 +69,8 @@ def report() -> dict[str, Any]:
         tell = getattr(module, "report", None)
         if tell is not None:
             merge(document, tell())
-    return document
+    order = ("ociVersionMin", "ociVersionMax", "hooks", "mountOptions", "linux")
+    return {key: document[key] for key in (*order, *(key for key in document if key not in order))}
 
 
 def merge(into: dict[str, Any], more: dict[str, Any]) -> None:

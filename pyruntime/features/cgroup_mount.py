@@ -61,17 +61,17 @@ def _anew(data: str, fd: Reg, attributes: int) -> list[Any]:
     _, named, name = data.partition("name=")
     ops = [
         sys(lib.NR_fsopen, "cgroup", lib.FSOPEN_CLOEXEC, out=context),
-        sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, "source", name or "cgroup", 0, log=context),
+        sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, "source", name or "cgroup", log=context),
     ]
     if named:
-        ops += [sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_FLAG, "none", 0, 0, log=context),
-                sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, "name", name, 0, log=context)]
+        ops += [sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_FLAG, "none", log=context),
+                sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, "name", name, log=context)]
     else:
-        ops += [sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_FLAG, controller, 0, 0, log=context)
+        ops += [sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_FLAG, controller, log=context)
                 for controller in data.split(",")]
     return [
         *ops,
-        sys(lib.NR_fsconfig, context, lib.FSCONFIG_CMD_CREATE, 0, 0, 0, log=context),
+        sys(lib.NR_fsconfig, context, lib.FSCONFIG_CMD_CREATE, log=context),
         sys(lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, attributes, out=fd, log=context),
         sys(lib.NR_close, context),
     ]

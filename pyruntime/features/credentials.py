@@ -70,8 +70,8 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     user = process["user"]
     if process.get("noNewPrivileges"):
         yield Step(moments.NO_NEW_PRIVILEGES, "/process/noNewPrivileges", "set no_new_privs",
-                   [sys(lib.NR_prctl, lib.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)])
-    drop = [sys(lib.NR_prctl, lib.PR_CAPBSET_DROP, number, 0, 0, 0)
+                   [sys(lib.NR_prctl, lib.PR_SET_NO_NEW_PRIVS, 1)])
+    drop = [sys(lib.NR_prctl, lib.PR_CAPBSET_DROP, number)
             for number in range(site.last_capability + 1) if not sets["bounding"] >> number & 1]
     yield Step(moments.CREDENTIALS, "/process/capabilities/bounding", "limit the bounding set", drop)
     yield Step(moments.CREDENTIALS, "/process/user", _describe(user), _become(user))
@@ -88,7 +88,7 @@ def _become(user: dict[str, Any]) -> list[Any]:
     listed = b"".join([group.to_bytes(4, "little") for group in groups])
     found = [Buffer(4) for _ in range(6)]
     return [
-        sys(lib.NR_prctl, lib.PR_SET_KEEPCAPS, 1, 0, 0, 0),
+        sys(lib.NR_prctl, lib.PR_SET_KEEPCAPS, 1),
         sys(lib.NR_setgroups, len(groups), listed if groups else 0),
         sys(lib.NR_setresgid, gid, gid, gid),
         sys(lib.NR_setresuid, uid, uid, uid),
@@ -96,7 +96,7 @@ def _become(user: dict[str, Any]) -> list[Any]:
         sys(lib.NR_getresuid, *found[3:]),
         *[expect(buffer, gid, 4, errno=EPERM) for buffer in found[:3]],
         *[expect(buffer, uid, 4, errno=EPERM) for buffer in found[3:]],
-        sys(lib.NR_prctl, lib.PR_SET_KEEPCAPS, 0, 0, 0, 0),
+        sys(lib.NR_prctl, lib.PR_SET_KEEPCAPS),
     ]
 
 
@@ -106,11 +106,11 @@ def _capabilities(sets: dict[str, int]) -> list[Any]:
     data = b"".join([(mask & 0xFFFFFFFF).to_bytes(4, "little") for mask in three]
                     + [(mask >> 32).to_bytes(4, "little") for mask in three])
     raise_ambient = [
-        sys(lib.NR_prctl, lib.PR_CAP_AMBIENT, lib.PR_CAP_AMBIENT_RAISE, number, 0, 0)
+        sys(lib.NR_prctl, lib.PR_CAP_AMBIENT, lib.PR_CAP_AMBIENT_RAISE, number)
         for number in range(64) if sets["ambient"] >> number & 1
     ]
     return [
-        sys(lib.NR_prctl, lib.PR_CAP_AMBIENT, lib.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0),
+        sys(lib.NR_prctl, lib.PR_CAP_AMBIENT, lib.PR_CAP_AMBIENT_CLEAR_ALL),
         sys(lib.NR_capset, Pointers((VERSION_3,)), data),
         *raise_ambient,
     ]

@@ -23,12 +23,19 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
 
 
 def report() -> dict[str, Any]:
-    """What belongs to no other feature: versions, and the annotations that would need care (none)."""
+    """What belongs to no other feature: versions, and what is known not to be there (absent would mean unknown)."""
     from pyruntime import __version__
 
     return {
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.3.0",
+        "linux": {
+            "apparmor": {"enabled": False},
+            "selinux": {"enabled": False},
+            "intelRdt": {"enabled": False},
+            "mountExtensions": {"idmap": {"enabled": False}},
+            "netDevices": {"enabled": False},
+        },
         "annotations": {"io.pyruntime.version": __version__},
         "potentiallyUnsafeConfigAnnotations": [],
     }

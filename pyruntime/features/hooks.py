@@ -74,3 +74,7 @@ def _block(kind: str, hook: dict[str, Any], spec: dict[str, Any], site: Site) ->
 def _failure(kind: str, index: int, hook: dict[str, Any]) -> Callable[[int, bytes], Exception]:
     timeout = float(hook.get("timeout") or 0)
     return lambda number, text: hook_failure(kind, index, hook["path"], timeout, number, text)
+
+
+def report() -> dict[str, Any]:
+    return {"hooks": list(KINDS)}

@@ -225,17 +225,17 @@ def _by_context(mount: dict[str, Any], options: Options, fd: Reg, *, late: bool)
     flags = ["ro"] if options.read_only and not late else []
     ops = [
         sys(lib.NR_fsopen, kind, lib.FSOPEN_CLOEXEC, out=context),
-        sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, "source", source, 0, log=context),
+        sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, "source", source, log=context),
     ]
     for word in flags + options.context + options.data:
         key, equals, value = word.partition("=")
         if equals:
-            ops.append(sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, key, value, 0, log=context))
+            ops.append(sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, key, value, log=context))
         else:
-            ops.append(sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_FLAG, key, 0, 0, log=context))
+            ops.append(sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_FLAG, key, log=context))
     return [
         *ops,
-        sys(lib.NR_fsconfig, context, lib.FSCONFIG_CMD_CREATE, 0, 0, 0, log=context),
+        sys(lib.NR_fsconfig, context, lib.FSCONFIG_CMD_CREATE, log=context),
         sys(lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, attributes, out=fd, log=context),
         sys(lib.NR_close, context),
     ]

@@ -109,3 +109,8 @@ def _loopback(pointer: str) -> Step:
         sys(lib.NR_ioctl, fd, lib.SIOCSIFFLAGS, request),
         sys(lib.NR_close, fd),
     ])
+
+
+def report() -> dict[str, Any]:
+    """Without the two that survey() still refuses."""
+    return {"linux": {"namespaces": sorted(kind for kind in FLAGS if kind not in ("user", "time"))}}

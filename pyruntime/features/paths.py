@@ -100,15 +100,15 @@ def _empty_directory(out: Reg) -> list[Any]:
     context, where = Reg("context"), Reg("where")
 
     def config(key: str, value: str) -> Any:
-        return sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, key, value, 0, log=context)
+        return sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, key, value, log=context)
 
     return [
         sys(lib.NR_fsopen, "tmpfs", lib.FSOPEN_CLOEXEC, out=context),
         config("source", "tmpfs"),
         config("nr_blocks", "1"),
         config("nr_inodes", "2"),
-        sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_FLAG, "ro", 0, 0, log=context),
-        sys(lib.NR_fsconfig, context, lib.FSCONFIG_CMD_CREATE, 0, 0, 0, log=context),
+        sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_FLAG, "ro", log=context),
+        sys(lib.NR_fsconfig, context, lib.FSCONFIG_CMD_CREATE, log=context),
         sys(lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, lib.MOUNT_ATTR_RDONLY, out=out, log=context),
         sys(lib.NR_close, context),
         sys(lib.NR_openat, lib.AT_FDCWD, "/dev", lib.O_PATH | lib.O_DIRECTORY | lib.O_CLOEXEC, 0, out=where),

@@ -24,7 +24,7 @@ def plan(site: Site) -> Iterator[Step]:
     context = Reg("context")
     yield Step(moments.PROCFS, "", "make a private procfs", [
         sys(lib.NR_fsopen, "proc", lib.FSOPEN_CLOEXEC, out=context),
-        sys(lib.NR_fsconfig, context, lib.FSCONFIG_CMD_CREATE, 0, 0, 0, log=context),
+        sys(lib.NR_fsconfig, context, lib.FSCONFIG_CMD_CREATE, log=context),
         sys(lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, 0, out=site.procfs, log=context),
         sys(lib.NR_close, context),
         sys(lib.NR_fstatfs, site.procfs, SCRATCH),

@@ -48,15 +48,16 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     if not is_wanted(spec):
         return
     from pyruntime.seccomp.compile import compile_filter
+    from pyruntime.seccomp.profile import ProfileError
 
     profile = spec["linux"]["seccomp"]
     if profile.get("listenerPath"):
         raise UnsupportedError("a seccomp listener (/linux/seccomp/listenerPath) is not supported by this version "
                                "of pyruntime")
     try:
-        program, warnings = compile_filter(profile, site.native_arch)
-    except ValueError as error:
-        raise SpecError([(f"/linux/seccomp{pointer}", why, "") for pointer, why in error.args[0]]) from error
+        program, warnings = compile_filter(profile, site.machine)
+    except ProfileError as error:
+        raise SpecError([(pointer, why, "") for pointer, why in error.findings]) from error
     site.warnings += warnings
     flags = 0
     for index, name in enumerate(profile.get("flags", ("SECCOMP_FILTER_FLAG_SPEC_ALLOW",))):
@@ -68,3 +69,17 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     count = len(program) // INSTRUCTION
     yield Step(moment, "/linux/seccomp", f"load the seccomp filter ({count} instructions)",
                [sys(lib.NR_seccomp, lib.SECCOMP_SET_MODE_FILTER, flags, Pointers((count, program)))])
+
+
+def report() -> dict[str, Any]:
+    from pyruntime.seccomp import words
+
+    return {"linux": {"seccomp": {
+        "enabled": True,
+        # A profile with NOTIFY needs a listener, which is not there yet.
+        "actions": sorted(name for name in words.ACTIONS if name != "SCMP_ACT_NOTIFY"),
+        "operators": sorted(words.OPERATORS),
+        "archs": sorted(words.ARCHITECTURES),
+        "knownFlags": sorted(words.FLAGS),
+        "supportedFlags": sorted(FLAGS),
+    }}}

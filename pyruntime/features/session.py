@@ -28,7 +28,7 @@ READY = ord("R")
 
 
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
-    die_with_parent = [sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)]
+    die_with_parent = [sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG, SIGKILL)]
     yield Step(moments.BIRTH, "", "die with the runtime, pass nothing on", [
         *die_with_parent,
         # Handed descriptors had to survive the init's own execve; nothing else shall.
@@ -52,7 +52,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     yield Step(moments.SWEEP, "", "close every descriptor of the host", _sweep(site))
     yield Step(moments.PARENT_DEATH, "", "die with the runtime, as the new user", die_with_parent)
     yield Step(moments.RELEASE, "", "report ready", [
-        sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG, 0, 0, 0, 0),
+        sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG),
         builtin(SYNC, site.socket_fd, READY),
         *([] if site.inline else [sys(lib.NR_close, site.socket_fd)]),
     ])

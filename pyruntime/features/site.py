@@ -22,7 +22,7 @@ class Site:
 
     __slots__ = (
         "bundle", "container_id", "rootfs", "preserve_fds", "inline", "terminal", "no_pivot", "new_keyring",
-        "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "native_arch",
+        "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "machine",
         "first_fd", "handed", "root", "procfs", "needs_procfs", "mount_ids", "joined", "created", "hook_state",
         "warnings",
     )  # fmt: skip
@@ -41,7 +41,7 @@ class Site:
         self.layout: Any = None
         self.cgroup_relative: dict[str, str] = {}
         self.join_count = 0
-        self.native_arch = "SCMP_ARCH_X86_64"
+        self.machine = "x86_64"  # as uname(2) names it
         self.first_fd = 3 + preserve_fds
         self.handed: list[str] = []
         self.root = self.hand("root")

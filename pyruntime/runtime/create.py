@@ -61,7 +61,7 @@ class Creation:
         site.new_keyring = not request.no_new_keyring
         site.capabilities = calls.permitted_capabilities()
         site.last_capability = proc.last_capability()
-        site.native_arch = proc.native_arch()
+        site.machine = posix.uname().machine
         site.layout = detect.layout()
         _check_preserved(request.preserve_fds)
         return site
