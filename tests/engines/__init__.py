@@ -1,0 +1,1 @@
+"""Real engines, driven as a user does, with the runtime under test beneath them: `make engines`."""

@@ -1,0 +1,111 @@
+"""`podman --runtime OURS`: what a user sees must be what the reference runtime gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.engines import image
+from tests.engines.engine import Podman
+
+TINY = image.NAME
+
+
+def test_output_and_success(podman: Podman) -> None:
+    done = podman.container(TINY, "echo", "hello from podman")
+    assert (done.returncode, done.stdout) == (0, "hello from podman\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("exit 42", 42),
+        (
+            "kill -9 $$; exit 1",
+            1,
+        ),  # the first process of a pid namespace is deaf to its own SIGKILL
+        ("sh -c 'kill -9 $$'; exit $?", 137),
+    ],
+)
+def test_exit_codes(podman: Podman, command: str, status: int) -> None:
+    assert podman.container(TINY, "sh", "-c", command).returncode == status
+
+
+@pytest.mark.parametrize(
+    ("program", "status", "words"),
+    [
+        ("nosuch", 127, "executable file not found"),
+        ("/bin/nosuch", 127, "no such file or directory"),
+        ("/etc/plain", 126, "permission denied"),
+    ],
+)
+def test_program_that_cannot_run(podman: Podman, program: str, status: int, words: str) -> None:
+    done = podman.container(TINY, program)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr.lower()
+
+
+def test_stdin(podman: Podman) -> None:
+    done = podman.container("--interactive", TINY, "cat", stdin="one\ntwo\n")
+    assert (done.returncode, done.stdout) == (0, "one\ntwo\n"), done.stderr
+
+
+def test_stderr_stays_apart(podman: Podman) -> None:
+    done = podman.container(TINY, "sh", "-c", "echo out; echo err >&2")
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+
+
+def test_terminal(podman: Podman) -> None:
+    status, seen = podman.on_terminal(
+        "run", "--rm", "--tty", "--interactive", *podman.usual, TINY, "tty"
+    )
+    assert (status, seen.strip()) == (0, "/dev/pts/0")
+
+
+def test_life_of_a_service(podman: Podman) -> None:
+    script = "trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.1; done"
+    podman.ok("run", "--detach", "--name=service", *podman.usual, TINY, "sh", "-c", script)
+    try:
+        podman.until("up", "logs", "service")
+        podman.ok("stop", "--time=20", "service")
+        state = json.loads(podman.ok("inspect", "service"))[0]["State"]
+        assert (state["Status"], state["ExitCode"]) == ("exited", 7)
+        assert podman.ok("logs", "service") == "up\nbye\n"
+        podman.ok("start", "service")
+        podman.ok("kill", "--signal=KILL", "service")
+        assert podman.ok("wait", "service").strip() == "137"
+    finally:
+        podman.ok("rm", "--force", "--time=0", "service")
+
+
+def test_limits(podman: Podman) -> None:
+    files = "/sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max"
+    options = ("--memory=64m", "--memory-swap=64m", "--pids-limit=50", "--cpu-shares=512")
+    done = podman.container(
+        *options, TINY, "sh", "-c", f"cat {files} /sys/fs/cgroup/cpu/cpu.shares"
+    )
+    assert done.stdout.split() == ["67108864", "50", "512"], done.stderr
+
+
+def test_user_host_name_and_capabilities(podman: Podman) -> None:
+    options = ("--user=1000:1000", "--hostname=box", "--cap-drop=all", "--read-only")
+    script = "id -u; hostname; grep CapBnd /proc/self/status; echo x 2>/dev/null >/x || echo sealed"
+    done = podman.container(*options, TINY, "sh", "-c", script)
+    assert done.stdout.split() == ["1000", "box", "CapBnd:", "0" * 16, "sealed"], done.stderr
+
+
+def test_volume(podman: Podman, tmp_path: Path) -> None:
+    (tmp_path / "given").write_text("from the host\n")
+    done = podman.container(
+        f"--volume={tmp_path}:/data", TINY, "sh", "-c", "cat /data/given >/data/kept"
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "kept").read_text() == "from the host\n"
+
+
+def test_refusal_reaches_the_user(podman: Podman) -> None:
+    done = podman.container("--sysctl=kernel.nosuch=1", "--ipc=private", TINY, "true")
+    assert done.returncode in (125, 126, 127)
+    assert "kernel.nosuch" in done.stderr
