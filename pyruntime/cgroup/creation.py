@@ -126,14 +126,16 @@ class Work:
             errno=number,
         )
 
+    def leave(self, above_fd: int) -> None:
+        """What has to be done in a directory above the group before it is left behind."""
+        if "cpuset" in self.hierarchy.controllers:
+            above = self.above
+            self.above = cpuset.inherit(above_fd, above) if above else cpuset.values(above_fd)
+
     def _down(self, below: int) -> None:
         above_fd, self.fd = self.fd, below
         try:
-            if "cpuset" in self.hierarchy.controllers:
-                inherited = self.above
-                self.above = (
-                    cpuset.inherit(above_fd, inherited) if inherited else cpuset.values(above_fd)
-                )
+            self.leave(above_fd)
         finally:
             posix.close(above_fd)
 

@@ -29,16 +29,23 @@ def prepare(
     container_id: str,
     resources: Mapping[str, Any],
     note: Callable[[dict[str, Any]], None],
+    attach_devices: Callable[[int, bytes], None] | None = None,
 ) -> Cgroup:
     """Makes the container's groups with their limits and opens the descriptors to join them by.
 
     `note` is given the holding before the first directory exists (once; again in the rare case that a
     parent vanished and a new look was needed). On failure the holdings are the caller's to release.
+    `attach_devices(dir_fd, program)` is for v2, where device rules are a BPF program: it loads that and
+    attaches it to the group; without it no container is made there, as it could use every device.
     """
     if layout.mode == "v2":
-        raise errors.UnsupportedError(
-            "the host has cgroup v2 alone; this version makes containers on v1 and hybrid hosts"
-        )
+        if attach_devices is None:
+            raise errors.UnsupportedError(
+                "the host has cgroup v2 alone; this version makes containers on v1 and hybrid hosts"
+            )
+        from pyruntime.cgroup.v2 import creation as unified
+
+        return unified.prepare(layout, cgroups_path, container_id, resources, note, attach_devices)
     from pyruntime.cgroup import creation
 
     return creation.prepare(layout, cgroups_path, container_id, resources, note)

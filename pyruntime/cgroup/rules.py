@@ -61,8 +61,6 @@ def _memory(memory: Mapping[str, Any]) -> Findings:
             yield "/memory/swap", "unable to set swap limit without memory limit"
         elif limit > swap:
             yield "/memory/swap", "swap counts memory too and is smaller than the memory limit"
-        elif limit == -1:
-            yield "/memory/swap", "a limit on memory plus swap needs one on memory"
     swappiness = memory.get("swappiness", 0)
     if not 0 <= swappiness <= MAX_SWAPPINESS and swappiness not in UNSET_SWAPPINESS:
         yield (

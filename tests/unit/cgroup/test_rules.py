@@ -14,6 +14,7 @@ GOOD: list[dict[str, Any]] = [
     {"devices": [{"allow": True, "type": "c", "major": -1, "minor": 3, "access": "r"}]},
     {"memory": {"limit": 0, "swap": 0, "reservation": 0, "kernel": 0}},
     {"memory": {"limit": -1, "swap": -1, "swappiness": 2**64 - 1}},
+    {"memory": {"limit": -1, "swap": 4096}},  # on v2 a limit on swap alone
     {"memory": {"limit": 4096, "swap": 4096, "swappiness": 100}},
     {"cpu": {"shares": 0, "quota": -1, "burst": 1000, "idle": 1, "cpus": "0-3,7", "mems": "0"}},
     {"cpu": {"quota": 1000, "burst": 1000}},
@@ -35,7 +36,6 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"devices": [{"allow": True, "access": "r", "major": -2}]}, "/devices/0/major", "negative"),
     ({"memory": {"limit": -2}}, "/memory/limit", "-1"),
     ({"memory": {"swap": 4096}}, "/memory/swap", "without memory limit"),
-    ({"memory": {"limit": -1, "swap": 4096}}, "/memory/swap", "needs one on memory"),
     ({"memory": {"limit": 8192, "swap": 4096}}, "/memory/swap", "smaller"),
     ({"memory": {"swappiness": 101}}, "/memory/swappiness", "valid range is 0-100"),
     ({"cpu": {"quota": 1000, "burst": 1001}}, "/cpu/burst", "larger than quota"),

@@ -1,0 +1,111 @@
+"""Making a container's group on a host with cgroup v2 alone.
+
+The same steps as on v1 with one group, and one more: a group can limit only what its parents hand down, so
+every controller the kernel has is handed down along the path, as far as the parents let us.
+"""
+
+from __future__ import annotations
+
+from pyruntime import errors
+from pyruntime.cgroup import detect, knob, location
+from pyruntime.cgroup.creation import ATTEMPTS, Vanished, Work
+from pyruntime.cgroup.group import Cgroup, as_record
+from pyruntime.cgroup.v2 import DOMAIN, devices, setters, unified
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from pyruntime.cgroup.creation import Note
+
+    AttachDevices = Callable[[int, bytes], None]
+
+
+def prepare(
+    layout: detect.Layout,
+    cgroups_path: str | None,
+    container_id: str,
+    resources: Mapping[str, Any],
+    note: Note,
+    attach_devices: AttachDevices,
+) -> Cgroup:
+    """`attach_devices(dir_fd, program)` loads the device filter and fixes it to the group."""
+    limits = list(setters(resources))
+    wants_domain = any(controller in DOMAIN for controller, _ in limits)
+    hierarchy = layout.hierarchies[0]
+    absolute, parts = location.inner(cgroups_path, container_id)
+    place = location.components(layout, hierarchy, absolute, parts)
+    for _ in range(ATTEMPTS):
+        work = UnifiedWork(hierarchy, place, wants_domain=wants_domain)
+        try:
+            work.survey()
+            cgroup = Cgroup("v2", [work.group])
+            note({"kind": "cgroup", **as_record("v2", [work.group])})
+            work.make()
+            work.refuse_threaded()
+            for controller, apply in limits:
+                work.refuse_missing(controller)
+                apply(work.fd, resources)
+            attach_devices(work.fd, devices.program(resources))
+            if resources.get("unified"):
+                unified.apply(work.fd, resources)
+            cgroup.unified_fd, work.fd = work.fd, -1
+            return cgroup
+        except Vanished:
+            continue
+        finally:
+            work.close()
+    raise errors.StepError("create cgroup: its parents keep vanishing", location.POINTER)
+
+
+class UnifiedWork(Work):
+    """The one hierarchy, on whose way down controllers are handed on."""
+
+    __slots__ = ("wants_domain",)
+
+    def __init__(
+        self, hierarchy: detect.Hierarchy, parts: list[str], *, wants_domain: bool
+    ) -> None:
+        super().__init__(hierarchy, parts)
+        self.wants_domain = wants_domain
+
+    def leave(self, above_fd: int) -> None:
+        """Hands every controller of a group above down to its children. A refusal shows when a limit is
+        set: the controller is missing then, which says more than which group held it back."""
+        wanted = set(knob.read(above_fd, "cgroup.controllers").split())
+        wanted.difference_update(knob.read(above_fd, "cgroup.subtree_control").split())
+        if not wanted or _enabled(above_fd, sorted(wanted)):
+            return
+        for controller in sorted(wanted):
+            _enabled(above_fd, [controller])
+
+    def refuse_threaded(self) -> None:
+        """Among processes of its parent a group becomes `domain invalid`; threaded is all it can be."""
+        kind = knob.read(self.fd, "cgroup.type")
+        if kind == "domain":
+            return
+        if self.wants_domain:
+            raise errors.StepError(
+                f"cannot enter cgroupv2 {self.group.directory} with domain controllers:"
+                f" it is in {kind} mode",
+                location.POINTER,
+            )
+        if kind == "domain invalid":
+            knob.write(self.fd, "cgroup.type", "threaded")
+
+    def refuse_missing(self, controller: str) -> None:
+        if controller not in knob.read(self.fd, "cgroup.controllers").split():
+            raise errors.UnsupportedError(
+                f"a limit in linux.resources needs the {controller} controller, which"
+                f" {self.group.directory} does not have",
+                "it must be in cgroup.subtree_control of every group above",
+            )
+
+
+def _enabled(dir_fd: int, controllers: list[str]) -> bool:
+    try:
+        knob.write(dir_fd, "cgroup.subtree_control", " ".join("+" + name for name in controllers))
+    except OSError:
+        return False
+    return True
