@@ -63,9 +63,9 @@ def rule(
 
 
 def names_of(arch: str) -> list[str]:
-    """Names libseccomp knows as well, and that a table of this architecture has."""
+    """Names that a table of this architecture has and that libseccomp can translate to it."""
     table = tables.read_numbers(words.ARCHITECTURES[arch].table)
-    return sorted(name for name in table if oracle.number_of(name) != oracle.UNKNOWN)
+    return sorted(name for name in table if oracle.translates(name))
 
 
 def known(profile: dict[str, Any]) -> dict[str, Any]:

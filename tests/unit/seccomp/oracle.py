@@ -58,10 +58,14 @@ def _open() -> ctypes.CDLL:
         getattr(library, f"seccomp_{name}").argtypes = [ctypes.c_void_p, *arguments]
     resolve = library.seccomp_syscall_resolve_name_arch
     resolve.argtypes = [ctypes.c_uint32, ctypes.c_char_p]
+    resolve = library.seccomp_syscall_resolve_num_arch
+    resolve.argtypes, resolve.restype = [ctypes.c_uint32, ctypes.c_int], ctypes.c_void_p
     return library
 
 
 _LIBRARY = _open()
+_FREE = ctypes.CDLL(None).free
+_FREE.argtypes = [ctypes.c_void_p]
 NATIVE = int(_LIBRARY.seccomp_arch_native())
 
 
@@ -81,6 +85,19 @@ def token(arch: str) -> int:
 def number_of(name: str, arch: int = NATIVE) -> int:
     """The number of a call; negative where it has none of its own, -1 where libseccomp knows nothing."""
     return int(_LIBRARY.seccomp_syscall_resolve_name_arch(arch, name.encode()))
+
+
+def translates(name: str) -> bool:
+    """Whether the name survives libseccomp's way to other architectures, which is by native number."""
+    number = number_of(name)
+    if number == UNKNOWN:
+        return False
+    pointer = _LIBRARY.seccomp_syscall_resolve_num_arch(NATIVE, number)
+    if not pointer:
+        return False
+    found = ctypes.string_at(pointer).decode()
+    _FREE(pointer)
+    return found == name
 
 
 def action_of(entry: dict[str, Any], word: str = "action", number: str = "errnoRet") -> int:

@@ -97,6 +97,9 @@ def whole_profile(source: random.Random, native: str, others: list[str]) -> dict
     ]
     # Unconditional rules may name anything again: the first of them stays.
     rules += [material.rule(source, source.sample(names, 8), conditions=0) for _ in range(3)]
+    if {*names} & {*words.SOCKETCALLS, *words.IPC_CALLS}:
+        # "Newest" is counted differently for multiplexed calls (see compile.py): name a newer one.
+        rules.append({"names": ["futex_waitv"], "action": "SCMP_ACT_ALLOW"})
     source.shuffle(rules)
     return material.document(source, rules, others)
 
@@ -133,8 +136,6 @@ def test_other_machines(machine: str) -> None:
     compared = 0
     for number in range(12):
         profile = whole_profile(source, native, others.get(native, []) if number % 2 else [])
-        # "Newest" is counted differently for multiplexed calls (see compile.py): name a newer one.
-        profile["syscalls"].append({"names": ["futex_waitv"], "action": "SCMP_ACT_ALLOW"})
         calls = material.calls(source, profile, native, numbers=100, mixtures=4)
         compared += compare(profile, calls, machine, order)
     assert compared > 1000
@@ -143,10 +144,12 @@ def test_other_machines(machine: str) -> None:
 @pytest.mark.parametrize("arch", ["SCMP_ARCH_MIPS", "SCMP_ARCH_MIPS64", "SCMP_ARCH_MIPS64N32"])
 def test_mips_beside_another_machine(arch: str) -> None:
     source = random.Random(arch)
-    profile = whole_profile(source, "SCMP_ARCH_S390X", [arch, "SCMP_ARCH_PARISC"])
-    profile["syscalls"].append({"names": ["futex_waitv"], "action": "SCMP_ACT_ALLOW"})
-    calls = material.calls(source, profile, "SCMP_ARCH_S390X", numbers=100, mixtures=4)
-    assert compare(profile, calls, "s390x", ">") > 300
+    compared = 0
+    for _ in range(6):
+        profile = whole_profile(source, "SCMP_ARCH_S390X", [arch, "SCMP_ARCH_PARISC"])
+        calls = material.calls(source, profile, "SCMP_ARCH_S390X", numbers=100, mixtures=4)
+        compared += compare(profile, calls, "s390x", ">")
+    assert compared > 1000
 
 
 def single_call(
