@@ -28,7 +28,7 @@ ARGUMENTS = 6
 
 _HEADER = Struct("<6I")
 # op, count, kinds, accepted errnos, step, skip, out, log, nr, unused; then the arguments
-_INSNS = tuple(Struct(f"<BBHIHHHHII{count}Q") for count in range(ARGUMENTS + 1))
+_INSNS = tuple(Struct(f"<BBHIHHHHII{count}q") for count in range(ARGUMENTS + 1))
 _ROW = Struct("<II")
 _MASK = (1 << 64) - 1
 
@@ -57,22 +57,21 @@ class Tape:
         rows, places, registers = self._rows, self._places, self._registers
         for op, nr, args, ok, skip, out, log in step.ops:
             rest -= 1
+            if skip > rest:
+                raise InternalError(f"step {step.text}: an instruction jumps out of its step")
             if skip == END:
                 skip = rest
-            elif skip > rest:
-                raise InternalError(f"step {step.text}: an instruction jumps out of its step")
-            kinds, shift, values = 0, 0, []
-            for arg in args:
+            kinds, values = 0, list(args)
+            for index, arg in enumerate(args):
                 kind = arg.__class__
                 if kind is int:
-                    values.append(arg & _MASK)
-                elif kind is Reg:
-                    kinds |= REGISTER << shift
-                    values.append(registers[arg] if arg in registers else self._register(arg))
+                    continue
+                if kind is Reg:
+                    kinds |= REGISTER << 2 * index
+                    values[index] = registers[arg] if arg in registers else self._register(arg)
                 else:
-                    kinds |= BUFFER << shift
-                    values.append(places[arg] if arg in places else self._place(arg))
-                shift += 2
+                    kinds |= BUFFER << 2 * index
+                    values[index] = places[arg] if arg in places else self._place(arg)
             if out is not None and out not in registers:
                 self._register(out)
             count = len(values)

@@ -68,7 +68,7 @@ class Creation:
 
     def make(self) -> Host:
         """All of it, undone if anything fails."""
-        entry = store.Store(self.request.root).create(self.request.container_id)
+        entry = store.Store(self.request.root, create=True).create(self.request.container_id)
         record = new_record(self.request.container_id, self.bundle, self.site.rootfs, self.spec, SPEC_VERSION)
         record["pidNamespace"] = "pid" in self.site.created
         self.host = host = Host(self.site, entry, self.spec, record)
@@ -101,12 +101,12 @@ class Creation:
             write_pid_file(self.request.pid_file, host.pid, host)
         host.channel.go()
 
-    def _late_steps(self) -> dict[str, Any]:
+    def _late_steps(self) -> dict[str, list[str]]:
         """What may fail after `start` let the init go: how that verb finds the property again."""
-        rows: dict[str, Any] = {}
+        rows: dict[str, list[str]] = {}
         for number, step in enumerate(self.init_steps):
             if step.moment in (moments.HOOKS_START, moments.EXEC):
-                rows[str(number)] = step.pointer
+                rows[str(number)] = [step.text, step.pointer]
         return rows
 
     def _run_host_steps(self, when: tuple[int, ...]) -> None:
@@ -227,7 +227,7 @@ class Creation:
             host.roll_back()
             holdings.release_all(host.entry)
         finally:
-            host.entry.discard()
+            host.entry.remove()
             host.entry.close()
 
 
