@@ -85,8 +85,8 @@ class Work:
     def survey(self) -> None:
         """Goes down as far as directories exist; an existing group must be empty and thawed."""
         parts = self.group.parts
+        self.fd = tree.open_mount(self.hierarchy.mountpoint, self.hierarchy.device)
         try:
-            self.fd = tree.open_mount(self.hierarchy.mountpoint, self.hierarchy.device)
             for part in parts:
                 below = tree.enter(self.fd, part)
                 if below is None:

@@ -43,17 +43,23 @@ def pids(cgroup: Cgroup) -> list[int]:
 
 
 def kill_all(cgroup: Cgroup, signal: int) -> None:
-    """Signals every process. They stand still meanwhile, so that none forks out of reach; a paused
-    container stays paused, except that SIGKILL has to reach it."""
-    ended = signal == KILL and _kill_by_kernel(cgroup)
+    """Signals every process but ourselves. They stand still meanwhile, so that none forks out of reach; a
+    paused container stays paused, except that SIGKILL has to reach it."""
     was_frozen = pause.is_frozen(cgroup)
     fds = _open_all(cgroup)
     try:
-        if not ended:
+        among_them = any(posix.getpid() in listed(fd) for fd in fds)
+        ended = signal == KILL and not among_them and _kill_by_kernel(cgroup)
+        if not ended and not among_them:
             pause.freeze(cgroup)
         # After the kernel's kill only those are left to do that v1 lists and the unified group does not.
         for fd in fds:
-            signallisted(fd, signal)
+            signal_members(fd, signal)
+    except OSError as error:
+        raise errors.StepError(
+            f"signal cgroup {cgroup.groups[0].path}: {errors.strerror(error.errno or 0)}",
+            errno=error.errno or 0,
+        ) from error
     finally:
         for fd in fds:
             posix.close(fd)
@@ -81,7 +87,7 @@ def end(cgroup: Cgroup) -> None:
         select.poll().poll(1)  # of nothing: ended processes leave the list a moment later
 
 
-def signallisted(group_fd: int, signal: int) -> None:
+def signal_members(group_fd: int, signal: int) -> None:
     """Signals each process of a group and of those beneath it, except ourselves."""
     for fd in tree.every(group_fd):
         others = [pid for pid in knob.processes(fd) if pid not in (0, posix.getpid())]

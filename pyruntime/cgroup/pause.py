@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posix
 
+from pyruntime import errors
 from pyruntime.cgroup import knob
 
 TYPE_CHECKING = False
@@ -54,7 +55,9 @@ def thaw(cgroup: Cgroup) -> None:
 def _set(cgroup: Cgroup, *, frozen: bool) -> None:
     unified = cgroup.mode == "v2"
     group = cgroup.group("" if unified else "freezer")
-    fd = None if group is None else group.open()
+    if group is None:
+        return
+    fd = group.open()
     if fd is None:
         return
     try:
@@ -64,6 +67,10 @@ def _set(cgroup: Cgroup, *, frozen: bool) -> None:
             knob.write(fd, "freezer.state", "FROZEN" if frozen else "THAWED")
     except OSError as error:
         if error.errno not in knob.GONE:
-            raise
+            word = "freeze" if frozen else "thaw"
+            raise errors.StepError(
+                f"{word} cgroup {group.path}: {errors.strerror(error.errno or 0)}",
+                errno=error.errno or 0,
+            ) from error
     finally:
         posix.close(fd)

@@ -50,6 +50,16 @@ def _remove(group: Group, mounted: dict[str, int], *, clear: bool = False) -> bo
     device = mounted.get(group.mountpoint)
     if device is None:
         return True
+    try:
+        return _remove_path(group, device, clear=clear)
+    except OSError as error:
+        raise errors.StepError(
+            f"remove cgroup {group.directory}: {errors.strerror(error.errno or 0)}",
+            errno=error.errno or 0,
+        ) from error
+
+
+def _remove_path(group: Group, device: int, *, clear: bool) -> bool:
     *above, name = group.parts
     fd, depth = tree.descend(tree.open_mount(group.mountpoint, device), above)
     try:

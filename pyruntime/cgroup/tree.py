@@ -24,7 +24,13 @@ LISTING = DIRECTORY | posix.O_RDONLY
 
 def open_mount(mountpoint: str, device: int) -> int:
     """A handle on the hierarchy's mount, proved to be the cgroup file system that mountinfo showed."""
-    fd = posix.open(mountpoint, HANDLE)
+    try:
+        fd = posix.open(mountpoint, HANDLE)
+    except OSError as error:
+        number = error.errno or 0
+        raise errors.StepError(
+            f"open cgroup mount {mountpoint}: {errors.strerror(number)}", errno=number
+        ) from error
     if posix.fstat(fd).st_dev != device:
         posix.close(fd)
         raise errors.StepError(f"{mountpoint} is not the cgroup file system it was a moment ago")

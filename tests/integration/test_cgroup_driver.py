@@ -5,6 +5,7 @@ Groups carry this process's marker and stand at the top of each hierarchy.
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -19,6 +20,7 @@ import pytest
 from pyruntime import errors
 from pyruntime.cgroup import detect, driver
 from pyruntime.cgroup.group import Cgroup
+from tests.lib import kernel
 from tests.lib.box import unique_id
 from tests.lib.groups import Maker, read
 
@@ -26,6 +28,7 @@ LAYOUT = detect.layout()
 pytestmark = pytest.mark.skipif(LAYOUT.mode == "v2", reason="the driver of v1 and hybrid hosts")
 
 MIB = 1 << 20
+MS_REMOUNT_RDONLY = 32 | 1
 TYPICAL: dict[str, Any] = {
     "memory": {"limit": 64 * MIB, "swap": 128 * MIB, "reservation": 32 * MIB},
     "cpu": {"shares": 512, "quota": 50000, "period": 100000, "cpus": "0"},
@@ -297,6 +300,24 @@ def test_a_forking_payload_is_removed(maker: Maker) -> None:
     assert is_there(cgroup) == []
 
 
+def test_a_read_only_hierarchy_says_so(maker: Maker) -> None:
+    cgroup = maker.prepare("/" + unique_id(), {})
+    mountpoint = next(row.mountpoint for row in LAYOUT.hierarchies if row.name == "pids")
+    kernel.mount(mountpoint, mountpoint, flags=kernel.MS_BIND)
+    kernel.mount("", mountpoint, flags=kernel.MS_BIND | MS_REMOUNT_RDONLY)
+    try:
+        with pytest.raises(errors.StepError, match=r"remove cgroup .*: read-only file system"):
+            driver.release(maker.holdings[0])
+        with pytest.raises(
+            errors.StepError, match=r"create cgroup /.* in pids: read-only file system"
+        ):
+            maker.prepare("/" + unique_id(), {})
+    finally:
+        kernel.umount(mountpoint)
+    maker.release()
+    assert is_there(cgroup) == []
+
+
 def test_an_existing_group_is_emptied(maker: Maker) -> None:
     name = unique_id()
     outer = maker.prepare("/" + name, {})
@@ -338,6 +359,28 @@ def test_a_paused_container_keeps_still_but_for_kill(maker: Maker) -> None:
     assert driver.is_frozen(kept)
     driver.kill_all(kept, signal.SIGKILL)
     assert ended(child) in (-signal.SIGTERM, -signal.SIGKILL)
+
+
+def test_the_one_who_kills_may_live_in_the_group(maker: Maker) -> None:
+    """Neither frozen nor killed by its own hand; the others are."""
+    cgroup = maker.prepare("/" + unique_id(), {})
+    child = maker.child_in(*cgroup.paths.values())
+    program = (
+        "import sys, json\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from pyruntime.cgroup import driver\n"
+        "kept = json.loads(sys.argv[2])\n"
+        "for path in driver.from_record(kept).paths.values():\n"
+        "    open(path + '/cgroup.procs', 'w').write('0')\n"
+        "driver.kill_all(kept, 9)\n"
+        "print('alive')"
+    )
+    words = [str(Path(__file__).parents[2]), json.dumps(driver.record(cgroup))]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program, *words], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "alive\n"
+    assert ended(child) == -signal.SIGKILL
 
 
 def test_questions_about_a_group_that_is_gone(maker: Maker) -> None:

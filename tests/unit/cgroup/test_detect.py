@@ -97,7 +97,7 @@ def test_everything_hidden_and_mounted_anew() -> None:
 
 
 def test_a_neighbour_with_the_same_beginning_is_not_hidden() -> None:
-    over = b"90 31 0:90 / /sys/fs/cgroup/memor rw - tmpfs tmpfs rw\n"
+    over = b"90 31 0:90 / /sys/fs/cgroup/mem rw - tmpfs tmpfs rw\n"
     assert "memory" in names(detect.layout(V1 + over, OWN))
 
 
