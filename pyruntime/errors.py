@@ -7,6 +7,7 @@ PyruntimeError                     every refusal; message, optional hint; exit s
 ├── ContainerError                 about one container; carries its id
 │   ├── NoSuchContainer            "container does not exist"
 │   ├── ContainerExists            "container with given ID already exists"
+│   ├── StateError                 what is recorded of it is damaged, or not ours
 │   └── WrongStatus                "container not running" and its relatives
 ├── UnsupportedError               the kernel, a controller or this build lacks what was asked for
 ├── StepError                      a step of the plan failed; names step, side and property
@@ -67,8 +68,10 @@ class SpecError(BundleError):
 
     def __init__(self, findings: Sequence[tuple[str, str, str]], hint: str | None = None) -> None:
         self.findings = list(findings)
-        rows = [f"{pointer or '/'}: {what}" + (f" ({why})" if why else "")
-                for pointer, what, why in self.findings]
+        rows = [
+            f"{pointer or '/'}: {what}" + (f" ({why})" if why else "")
+            for pointer, what, why in self.findings
+        ]
         count = len(rows)
         head = "config.json: " if count == 1 else f"config.json has {count} mistakes: "
         super().__init__(head + "; ".join(rows), hint)
@@ -96,6 +99,14 @@ class ContainerExists(ContainerError):
         super().__init__(container_id, WORDS["exists"])
 
 
+class StateError(ContainerError):
+    """The state directory holds garbage or (`foreign`) another runtime's or a newer version's state."""
+
+    def __init__(self, container_id: str, message: str, *, foreign: bool = False) -> None:
+        super().__init__(container_id, message)
+        self.foreign = foreign
+
+
 class WrongStatus(ContainerError):
     """The verb does not fit the container's status."""
 
@@ -107,8 +118,14 @@ class UnsupportedError(PyruntimeError):
 class StepError(PyruntimeError):
     """A step of the plan failed. `pointer` is the property of config.json that asked for it."""
 
-    def __init__(self, message: str, pointer: str = "", side: str = "host", errno: int = 0,
-                 hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        pointer: str = "",
+        side: str = "host",
+        errno: int = 0,
+        hint: str | None = None,
+    ) -> None:
         super().__init__(message, hint)
         self.pointer = pointer
         self.side = side

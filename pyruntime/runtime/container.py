@@ -1,213 +1,229 @@
-"""The verbs on a container that exists: state, start, kill, delete, list. One short function each.
+"""A container that exists, and what its verbs do. `create` and `run` are in create.py and foreground.py.
 
-Nothing here needs the native module: these verbs start in a few milliseconds because they import little.
+`state`, `kill` and `list` take no lock and write nothing: they must answer while a long create or start is under
+way, and on a full disk. `start` and `delete` hold the lock. Each verb imports what it alone needs when it runs.
 """
 
 from __future__ import annotations
 
-import posix
-
-from pyruntime.errors import WORDS, ContainerError, NoSuchContainer, PyruntimeError, WrongStatus
-from pyruntime.runtime.status import is_alive, status_of
+from pyruntime.errors import (
+    WORDS,
+    ContainerError,
+    NoSuchContainer,
+    PyruntimeError,
+    StateError,
+    WrongStatus,
+)
+from pyruntime.runtime import status
+from pyruntime.runtime.store import Entry, Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from typing import Any
 
-    from pyruntime.runtime.store import Entry, Store
-
-KILL = 9
-PATIENCE_MS = 10_000  # how long a killed init may take to go
+    from pyruntime.lib.log import Log
 
 
-def state(store: Store, container_id: str) -> dict[str, Any]:
-    """The state document of runtime.md, in runc's shape."""
-    with store.open(container_id) as entry:
-        return document(entry.read_record())
+class Container:
+    """One container, as recorded when this was made."""
+
+    __slots__ = ("entry", "record")
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+        self.record = entry.read_record()
+
+    @property
+    def status(self) -> str:
+        return status.status(self.record, self.entry)
+
+    def state(self) -> dict[str, Any]:
+        """The document `state` prints."""
+        return status.document(self.record, self.status)
+
+    def kill(self, word: str, *, everyone: bool) -> None:
+        """Sends a signal to the init, or to every process of the container.
+
+        Without a pid namespace of its own the init's end does not take the others along, so SIGKILL goes to all.
+        With `everyone` a container that has stopped is no error: engines clean up so.
+        """
+        from pyruntime.runtime import signals
+
+        record = self.record
+        number = signals.parse(word)
+        if record["status"] == "creating":
+            raise WrongStatus(self.entry.id, WORDS["not running"])
+        if everyone:
+            if record.get("cgroup"):
+                _signal_all(record, number)
+                return
+            if not status.is_alive(record):
+                return
+        pidfd = signals.open_init(record)
+        if number == signals.KILL and not record["pidNamespace"] and record.get("cgroup"):
+            _signal_all(record, number)
+            return
+        signals.send(pidfd, number, record)
+        if number == signals.KILL and record["status"] != "created":
+            _thaw(record)
+
+    def start(self, log: Log) -> None:
+        """Lets the waiting init execute the program; returns when it runs and its poststart hooks have run."""
+        from pyruntime.runtime import starting
+
+        with self.entry:
+            self.entry.lock()
+            self.record = self.entry.read_record()
+            now = self.status
+            if now == "stopped":
+                raise WrongStatus(self.entry.id, WORDS["start stopped"])
+            if now == "running":
+                raise WrongStatus(self.entry.id, WORDS["started"])
+            if now != "created":
+                raise WrongStatus(self.entry.id, f"cannot start a container in the {now} state")
+            starting.start(self.entry, self.record, log)
 
 
-def document(record: dict[str, Any]) -> dict[str, Any]:
-    status = status_of(record)
-    return {
-        "ociVersion": record["ociVersion"],
-        "id": record["id"],
-        "pid": 0 if status == "stopped" else record["pid"],
-        "status": status,
-        "bundle": record["bundle"],
-        "rootfs": record["rootfs"],
-        "created": record["created"],
-        "annotations": record["annotations"],
-        "owner": "",
-    }
+def find(root: str, container_id: str) -> Container:
+    """The container of that id, NoSuchContainer, or StateError."""
+    return Container(Store(root).open(container_id))
 
 
-def listing(store: Store, warn: Callable[[str], None] = lambda text: None) -> list[dict[str, Any]]:
-    """Every container; one whose state cannot be read is passed over with a word."""
-    import pwd
-
-    found = []
+def every(store: Store) -> Iterator[tuple[dict[str, Any], int] | ContainerError]:
+    """(state document, owner's uid) of each container; the error instead where one cannot be read."""
     for container_id in store.ids():
         try:
-            with store.open(container_id) as entry:
-                record = entry.read_record()
-        except NoSuchContainer:
-            continue  # deleted while we looked, or no directory
-        except PyruntimeError as error:
-            warn(f"load container {container_id}: {error}")
-            continue
-        row = document(record)
-        try:
-            row["owner"] = pwd.getpwuid(record["uid"]).pw_name
-        except KeyError:
-            row["owner"] = f"#{record['uid']}"
-        found.append(row)
-    return found
+            entry = store.open(container_id)
+            try:
+                container = Container(entry)
+                yield container.state(), container.record["uid"]
+            finally:
+                entry.close()
+        except ContainerError as error:
+            yield error
 
 
-def start(store: Store, container_id: str) -> None:
-    """Lets the init execute the program; returns when it runs, poststart hooks included."""
-    from pyruntime.runtime import starting
-
-    with store.open(container_id) as entry:
-        entry.lock()
-        starting.start(entry, entry.read_record())
-
-
-def kill(store: Store, container_id: str, signal: str, everything: bool) -> None:
-    """Sends a signal to the init; with `everything`, or without an own pid namespace on KILL, to all of it."""
-    from pyruntime.runtime.signals import number_of
-
-    with store.open(container_id) as entry:
-        record = entry.read_record()
-    number = number_of(signal)
-    status = status_of(record)
-    if everything or (number == KILL and not record.get("pidNamespace", True)):
-        from pyruntime.cgroup import driver
-
-        if status == "stopped" and not everything:
-            raise WrongStatus(container_id, WORDS["not running"])
-        if record.get("cgroup"):
-            driver.kill_all(record["cgroup"], number)
-        if status == "stopped":
-            return
-    elif status == "stopped":
-        raise WrongStatus(container_id, WORDS["not running"])
-    if not signal_init(record, number):
-        raise WrongStatus(container_id, WORDS["not running"])
-    if number == KILL and status == "paused":
-        from pyruntime.cgroup import driver
-
-        driver.thaw(record["cgroup"])
-
-
-def signal_init(record: dict[str, Any], number: int) -> bool:
-    """Through a pidfd that is proved to be the init's; False when the init is gone (security: R-30)."""
-    import _signal
-
-    pidfd = open_init(record)
-    if pidfd < 0:
-        return False
+def delete(root: str, container_id: str, log: Log, *, force: bool) -> None:
+    """Ends what still runs, if that is allowed, and gives back everything that was made for the container."""
     try:
-        _signal.pidfd_send_signal(pidfd, number)
-    except ProcessLookupError:
-        return False
-    finally:
-        posix.close(pidfd)
-    return True
-
-
-def open_init(record: dict[str, Any]) -> int:
-    """A pidfd of the init, -1 when it is gone: first the descriptor, then the proof."""
-    if record["pid"] <= 1:
-        return -1
-    try:
-        pidfd = posix.pidfd_open(record["pid"])
-    except ProcessLookupError:
-        return -1
-    if not is_alive(record):
-        posix.close(pidfd)
-        return -1
-    return pidfd
-
-
-def delete(store: Store, container_id: str, force: bool,
-           warn: Callable[[str], None] = lambda text: None) -> None:
-    """Removes a stopped or merely created container; with force any, and an unknown one without complaint."""
-    try:
-        entry = store.open(container_id)
-    except NoSuchContainer:
+        entry = Store(root).open(container_id)
         if force:
-            return
-        raise
-    with entry:
-        try:
+            # Before waiting for the lock: a create or start under way ends when its init does.
+            _end_quietly(entry)
+        with entry:
             entry.lock()
-            record = entry.read_record()
-        except NoSuchContainer:
-            if force:
-                return
+            _delete_locked(entry, log, force=force)
+    except NoSuchContainer:
+        if not force:
             raise
-        except ContainerError:
-            _delete_garbled(entry, force=force)
-            return
-        status = status_of(record)
-        if status not in ("stopped", "created") and not force:
-            raise WrongStatus(container_id, f"cannot delete container {container_id} that is not stopped: {status}")
-        if status != "stopped":
-            _end_init(record, status)
-        destroy(entry, record, None, warn)
 
 
-def _delete_garbled(entry: Entry, *, force: bool) -> None:
-    """A container whose create was killed early, or whose record is lost: the holdings are enough."""
-    from pyruntime.runtime import holdings
-
-    holdings.release_all(entry)
-    entry.discard()
-    if not force:
-        raise NoSuchContainer(entry.id)
-
-
-def _end_init(record: dict[str, Any], status: str) -> None:
-    """Kills the init and waits for its end on the pidfd."""
-    import _signal
-    import select
-
-    pidfd = open_init(record)
-    if pidfd < 0:
-        return
+def _delete_locked(entry: Entry, log: Log, *, force: bool) -> None:
     try:
-        _signal.pidfd_send_signal(pidfd, KILL)
-        if status == "paused":
-            from pyruntime.cgroup import driver
+        record = entry.read_record()
+    except NoSuchContainer:
+        # A create that was killed before its first word: nothing can run yet.
+        _release(entry, None, log, force=force)
+        entry.remove()
+        raise
+    except StateError as error:
+        if error.foreign or not force:
+            raise
+        log.warning(f"{error.message}; what its holdings name is released")
+        _release(entry, None, log, force=True)
+        entry.remove()
+        return
+    now = status.status(record, entry)
+    if now not in ("stopped", "created", "creating") and not force:
+        raise WrongStatus(
+            entry.id, f"cannot delete container {entry.id} that is not stopped: {now}"
+        )
+    if now != "stopped":
+        end(record)
+    config = _config_of(entry, log)
+    destroy(entry, record, config, log, force=force)
 
-            driver.thaw(record["cgroup"])
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        if not poll.poll(PATIENCE_MS):
-            raise ContainerError(record["id"], f"container {record['id']} does not end, though it was killed")
-    except ProcessLookupError:
-        pass
-    finally:
-        posix.close(pidfd)
+
+def _config_of(entry: Entry, log: Log) -> dict[str, Any]:
+    """The saved configuration as far as delete needs it: its poststop hooks."""
+    try:
+        return entry.config() if entry.has_hooks("poststop") else {}
+    except FileNotFoundError:
+        return {}  # killed before it was saved
+    except ValueError as error:
+        log.warning(f"{entry.path}/config.json: {error}; no poststop hook is run")
+        return {}
 
 
-def destroy(entry: Entry, record: dict[str, Any], spec: dict[str, Any] | None,
-            warn: Callable[[str], None] = lambda text: None) -> None:
-    """What create made goes, poststop hooks run, the directory goes last. A failing poststop hook only warns."""
-    from pyruntime.runtime import holdings
+def end(record: dict[str, Any]) -> None:
+    """SIGKILL, and the wait for the init's end; it may have ended already."""
+    from pyruntime.runtime import ending
 
-    holdings.release_all(entry)
-    # A look at the bytes spares most deletes the parsing of config.json.
-    if spec is None and entry.has_hooks("poststop"):
-        spec = entry.config()
-    configured = ((spec or {}).get("hooks") or {}).get("poststop")
-    failures: list[Any] = []
+    ending.end(record)
+
+
+def _end_quietly(entry: Entry) -> None:
+    try:
+        record = entry.read_record()
+        if record["status"] == "creating" or entry.is_locked_by_another():
+            end(record)
+    except PyruntimeError:
+        pass  # said again, and for good, under the lock
+
+
+def destroy(
+    entry: Entry,
+    record: dict[str, Any],
+    config: dict[str, Any],
+    log: Log | None = None,
+    *,
+    force: bool = False,
+) -> None:
+    """Releases the holdings of a container that has ended, forgets it, and runs its poststop hooks."""
+    if log is None:
+        from pyruntime.lib.log import Log as PlainLog
+
+        log = PlainLog()
+    try:
+        entry.lock()
+    except NoSuchContainer:
+        return  # somebody else deleted it
+    _release(entry, record, log, force=force)
+    entry.remove()
+    configured = (config.get("hooks") or {}).get("poststop")
     if configured:
         from pyruntime.runtime import hooks
 
-        failures = hooks.run_all("poststop", configured, record, "stopped")
-    entry.discard()
-    for failure in failures:
-        warn(str(failure))
+        # A failure is a warning, and the others still run (runtime.md, Lifecycle 14).
+        for failure in hooks.run_all("poststop", configured, record, "stopped"):
+            log.warning(failure.message)
+
+
+def _release(entry: Entry, record: dict[str, Any] | None, log: Log, *, force: bool) -> None:
+    from pyruntime.runtime import holdings
+
+    try:
+        holdings.release_all(entry)
+    except StateError as error:
+        if error.foreign or not force:
+            raise
+        log.warning(error.message)
+        if record is not None and record.get("cgroup"):
+            from pyruntime.cgroup import driver
+
+            driver.release(record["cgroup"])
+
+
+def _signal_all(record: dict[str, Any], number: int) -> None:
+    from pyruntime.cgroup import driver
+
+    driver.kill_all(record["cgroup"], number)
+
+
+def _thaw(record: dict[str, Any]) -> None:
+    """On v1 SIGKILL reaches a paused process only when it is let run."""
+    from pyruntime.cgroup import driver
+
+    if record.get("cgroup") and driver.is_frozen(record["cgroup"]):
+        driver.thaw(record["cgroup"])

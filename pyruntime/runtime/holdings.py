@@ -1,22 +1,41 @@
-"""What outlives the runtime's process, released backwards: by delete, by a failed create, after a SIGKILL."""
+"""Holdings: what a container has outside its processes, and how each kind is given back.
+
+A line is on disk before the thing exists (Entry.note), so `delete`, a failed `create` and `delete --force` after
+a SIGKILL all take this one way. Releasing what is gone already is success; a line says which things we made, so
+nothing else is ever removed.
+"""
 
 from __future__ import annotations
 
-from pyruntime.errors import PyruntimeError
+from pyruntime.errors import StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from pyruntime.runtime.store import Entry
 
 
 def release_all(entry: Entry) -> None:
-    """Every holding, newest first; gone already is success."""
+    """The newest first. All are tried, then the first failure is raised: what is left can be tried again."""
+    failure: Exception | None = None
     for holding in entry.holdings():
-        kind = holding.get("kind")
-        if kind == "cgroup":
-            from pyruntime.cgroup import driver
+        try:
+            _release_of(entry, holding)(holding)
+        except Exception as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
 
-            driver.release(holding)
-        else:
-            raise PyruntimeError(f"holding of unknown kind {kind!r} of container {entry.id}",
-                                 "it was made by another version of pyruntime; delete with that one")
+
+def _release_of(entry: Entry, holding: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+    if holding.get("kind") == "cgroup":
+        from pyruntime.cgroup import driver
+
+        return driver.release
+    raise StateError(
+        entry.id,
+        f"{entry.path} holds a `{holding.get('kind')}`, which this version cannot release",
+        foreign=True,
+    )

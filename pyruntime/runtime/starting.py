@@ -1,141 +1,155 @@
-"""`start`: the word to the waiting init, and what it reports until the program runs (docs/design.md, Start).
+"""What happens between `start` and a running program: one byte to the waiting init, and what it reports back.
 
-The init holds both fifos. We open the report before we speak; `X` and then the end of the file means that the program
-runs, `X` and an error that execve failed, an error alone that a hook failed, an end without `X` that the init died.
+The init holds both fifos open, close-on-exec. It writes bounded records: `X`, it is about to execute the program;
+`E`, something failed. `X` and then the end of the file: the program runs. `X` and `E`: execve failed. `E` first:
+a startContainer hook failed. An end without `X`: the init died, for a killed init looks the same as a silent one.
 """
 
 from __future__ import annotations
 
+import errno
 import posix
 import select
-
 from _struct import Struct
 
-from pyruntime.errors import PyruntimeError, StepError, WrongStatus
-from pyruntime.runtime.container import open_init
-from pyruntime.runtime.status import status_of
-from pyruntime.runtime.store import REPORT, START
+from pyruntime.errors import (
+    WORDS,
+    InternalError,
+    StepError,
+    WrongStatus,
+    strerror,
+)
+from pyruntime.runtime import signals
+from pyruntime.runtime.store import FIFOS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyruntime.lib.log import Log
     from pyruntime.runtime.store import Entry
 
-HEADER = Struct("<BBHiI")
-ERROR, ABOUT_TO_EXEC = ord("E"), ord("X")
-LIMIT = 4096
+HEADER = Struct(
+    "<BBHiI"
+)  # native/init/tape.h: type, 0, step, errno, length of the text that follows
+MAX_TEXT = 1024
+ABOUT_TO_EXEC, FAILED = ord("X"), ord("E")
+_FIFO, _TYPE_MASK = 0o010000, 0o170000
 
 
-def start(entry: Entry, record: dict[str, Any]) -> None:
-    """`entry` is locked. Failures kill the container: what stays is stopped, for delete."""
-    status = status_of(record)
-    if status == "stopped":
-        raise WrongStatus(record["id"], "cannot start a container that has stopped")
-    if status != "created":
-        raise WrongStatus(record["id"], "cannot start an already running container")
-    pidfd = open_init(record)
-    if pidfd < 0:
-        raise WrongStatus(record["id"], "cannot start a container that has stopped")
+def start(entry: Entry, record: dict[str, Any], log: Log) -> None:
+    """Returns when the program runs; the caller holds the lock and has proved that the container is `created`."""
+    pidfd = signals.open_init(record)
+    report = start_fd = -1
     try:
-        report = posix.open(REPORT, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOFOLLOW | posix.O_CLOEXEC,
-                            dir_fd=entry.fd)
-        try:
-            record["status"] = "starting"
-            entry.write_record(record)
-            _speak(entry, record)
-            _listen(entry, record, report, pidfd)
-        finally:
-            posix.close(report)
+        # The reader first: what the init reports may not find the fifo without one.
+        report = _open_fifo(entry, FIFOS[1], posix.O_RDONLY)
+        start_fd = _open_fifo(entry, FIFOS[0], posix.O_WRONLY)
+        record["status"] = "starting"
+        entry.write_record(record)
+        posix.write(start_fd, b"s")
+        _follow(report, pidfd, entry, record)
     finally:
-        posix.close(pidfd)
-    record["status"] = "running"
-    entry.write_record(record)
-    entry.remove_fifos()
-    if entry.has_hooks("poststart"):
-        _run_poststart(entry, record)
+        for fd in (start_fd, report, pidfd):
+            if fd >= 0:
+                posix.close(fd)
+    _settle(entry, record, log)
+    _run_poststart(entry, record)
 
 
-def _speak(entry: Entry, record: dict[str, Any]) -> None:
+def _open_fifo(entry: Entry, name: str, way: int) -> int:
+    flags = way | posix.O_NONBLOCK | posix.O_CLOEXEC | posix.O_NOFOLLOW
     try:
-        fd = posix.open(START, posix.O_WRONLY | posix.O_NONBLOCK | posix.O_NOFOLLOW | posix.O_CLOEXEC,
-                        dir_fd=entry.fd)
+        fd = posix.open(name, flags, dir_fd=entry.fd)
     except OSError as error:
-        if error.errno != 6:  # ENXIO: nobody waits at the other end
-            raise
-        raise _died(record) from None
-    try:
-        posix.write(fd, b"s")
-    finally:
+        if error.errno == errno.ENXIO:  # nobody reads it: the init is gone
+            raise WrongStatus(entry.id, WORDS["start stopped"]) from None
+        raise StepError(f"{entry.path}/{name}: {strerror(error.errno or 0)}") from error
+    if posix.fstat(fd).st_mode & _TYPE_MASK != _FIFO:
         posix.close(fd)
+        raise StepError(f"{entry.path}/{name}: not a fifo")
+    return fd
 
 
-def _listen(entry: Entry, record: dict[str, Any], report: int, pidfd: int) -> None:
-    """Returns when the program runs; raises what went wrong."""
+def _follow(report: int, pidfd: int, entry: Entry, record: dict[str, Any]) -> None:
+    """Reads the reports to their end."""
     poll = select.poll()
     poll.register(report, select.POLLIN)
     poll.register(pidfd, select.POLLIN)
-    data, about = b"", False
+    pending, about_to_exec, dead = b"", False, False
     while True:
-        events = dict(poll.poll())
-        ended = bool(events.get(report, 0) & select.POLLHUP) or pidfd in events
-        data += _read(report)
-        while len(data) >= HEADER.size:
-            kind, _, step, number, length = HEADER.unpack_from(data)
-            if len(data) < HEADER.size + length:
-                break
-            text, data = data[HEADER.size:HEADER.size + length], data[HEADER.size + length:]
-            if kind == ERROR:
-                raise _failure(entry, step, number, text)
-            about |= kind == ABOUT_TO_EXEC
-        if ended:
-            if about:
-                return
-            raise _died(record)
-
-
-def _read(fd: int) -> bytes:
-    data = b""
-    while len(data) < LIMIT:
+        if not dead:
+            dead = any(fd == pidfd for fd, _ in poll.poll())
         try:
-            more = posix.read(fd, LIMIT)
+            data = posix.read(report, 4096)
         except BlockingIOError:
+            if not dead:
+                continue
+            data = b""  # the init is gone, yet somebody holds the fifo: its end will never come
+        pending += data
+        while len(pending) >= HEADER.size:
+            kind, _, step, number, length = HEADER.unpack_from(pending)
+            if length > MAX_TEXT or kind not in (ABOUT_TO_EXEC, FAILED):
+                raise InternalError(f"the init sent a report of type {kind} and length {length}")
+            if len(pending) < HEADER.size + length:
+                break
+            text = pending[HEADER.size : HEADER.size + length]
+            pending = pending[HEADER.size + length :]
+            if kind == FAILED:
+                raise _failure(entry, step, number, text)
+            about_to_exec = True
+        if not data:
             break
-        if not more:
-            break
-        data += more
-    return data
+    if not about_to_exec:
+        raise _silent_end(record)
 
 
 def _failure(entry: Entry, step: int, number: int, text: bytes) -> Exception:
-    """The step's property names what failed: a startContainer hook or the program."""
+    """The init's (step, errno, text) in the words of create's errors; the step's property says what it was."""
     from pyruntime.features.failures import failed_exec, hook_failure
 
-    pointer = str(entry.steps().get(str(step), ""))
+    what, pointer = entry.steps().get(str(step)) or (f"step {step} of the container init", "")
     config = entry.config()
     if pointer.startswith("/hooks/"):
         _, _, kind, index = pointer.split("/")
         hook = config["hooks"][kind][int(index)]
-        return hook_failure(kind, int(index), hook["path"], float(hook.get("timeout") or 0), number, text)
-    return failed_exec(config["process"]["args"][0], number)
+        timeout = float(hook.get("timeout") or 0)
+        return hook_failure(kind, int(index), hook["path"], timeout, number, text)
+    if pointer.startswith("/process/args"):
+        return failed_exec(config["process"]["args"][0], number)
+    return StepError(f"{what}: {strerror(number)}", pointer, "container", number)
 
 
-def _died(record: dict[str, Any]) -> Exception:
+def _silent_end(record: dict[str, Any]) -> Exception:
     from pyruntime.runtime.ends import was_oom_killed
 
     if was_oom_killed(record):
         return StepError("container init was OOM-killed (memory limit too low?)", "/linux/resources/memory/limit",
-                         "container")
-    return StepError("the container's init died before the program could run", "", "container")
+                         "container")  # fmt: skip
+    return StepError("container init ended before it could execute the program", "", "container")
+
+
+def _settle(entry: Entry, record: dict[str, Any], log: Log) -> None:
+    """The program runs: what is written down now only saves the next verbs a look."""
+    record["status"] = "running"
+    try:
+        entry.write_record(record)
+        entry.remove_fifos()
+    except OSError as error:
+        log.warning(f"{entry.path}: {strerror(error.errno or 0)}")
 
 
 def _run_poststart(entry: Entry, record: dict[str, Any]) -> None:
-    """A failing poststart hook ends the container (runtime.md, Lifecycle, step 9)."""
-    from pyruntime.runtime import hooks
-    from pyruntime.runtime.container import KILL, signal_init
+    """A failure ends the container and is start's error (runtime.md, Lifecycle 9)."""
+    if not entry.has_hooks("poststart"):
+        return
+    configured = (entry.config().get("hooks") or {}).get("poststart")
+    if not configured:
+        return
+    from pyruntime.runtime import ending, hooks
 
     try:
-        hooks.run("poststart", entry.config()["hooks"]["poststart"], record, "running")
-    except PyruntimeError:
-        signal_init(record, KILL)
+        hooks.run("poststart", configured, record, "running")
+    except BaseException:
+        ending.end(record)
         raise

@@ -1,8 +1,10 @@
-"""A container's status from facts: pid and start time, boot, record, what its init executes (runtime.md, State)."""
+"""What a container is doing, told from facts: the record says what was asked for, /proc what became of it.
+
+A SIGKILL of any verb at any point leaves a true status: the process is the one of the record only if its start
+time and the boot are the same, and while the init waits, /proc/PID/exe is still the init's own image.
+"""
 
 from __future__ import annotations
-
-import posix
 
 from pyruntime.lib import proc
 
@@ -10,37 +12,52 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyruntime.runtime.store import Entry
+
+
+def status(record: dict[str, Any], entry: Entry) -> str:
+    """creating, created, running, paused or stopped."""
+    recorded = record["status"]
+    if not is_alive(record):
+        if recorded == "creating" and not record["pid"] and entry.is_locked_by_another():
+            return "creating"
+        return "stopped"
+    if recorded == "starting":
+        recorded = "created" if proc.exe_of(record["pid"]) == record["initExe"] else "running"
+    if recorded == "running" and is_frozen(record):
+        return "paused"
+    return str(recorded)
+
 
 def is_alive(record: dict[str, Any]) -> bool:
-    """The init of this record: not another process of the same pid, not of another boot, not a zombie."""
+    """Whether the init, or the program it became, still runs."""
     pid = record["pid"]
-    if pid <= 1:
+    return (
+        pid != 0 and proc.is_alive(pid, record["startTime"]) and record["bootId"] == proc.boot_id()
+    )
+
+
+def is_frozen(record: dict[str, Any]) -> bool:
+    if not record.get("cgroup"):
         return False
-    facts = proc.stat_of(pid)
-    if facts is None or facts[1] != record["startTime"] or facts[0] in "ZX":
-        return False
-    return record["bootId"] == proc.boot_id()
+    from pyruntime.cgroup import driver
+
+    return driver.is_frozen(record["cgroup"])
 
 
-def status_of(record: dict[str, Any]) -> str:
-    """creating, created, running, paused or stopped."""
-    if not is_alive(record):
-        return "stopped"
-    status: str = record["status"]
-    if status == "starting":
-        status = "created" if _is_init(record) else "running"
-    if status == "running" and record.get("cgroup"):
-        from pyruntime.cgroup import driver
-
-        if driver.is_frozen(record["cgroup"]):
-            return "paused"
-    return status
-
-
-def _is_init(record: dict[str, Any]) -> bool:
-    """A start that died says nothing; what the process executes does."""
-    try:
-        facts = posix.stat(f"/proc/{record['pid']}/exe")
-    except OSError:
-        return False
-    return [facts.st_dev, facts.st_ino] == record["initExe"]
+def document(record: dict[str, Any], now: str) -> dict[str, Any]:
+    """The state as runc prints it (runtime.md, State; the rest is runc's): same fields, same order."""
+    state: dict[str, Any] = {
+        "ociVersion": record["ociVersion"],
+        "id": record["id"],
+        "pid": 0 if now == "stopped" else record["pid"],
+        "status": now,
+        "bundle": record["bundle"],
+        "rootfs": record["rootfs"],
+        "created": record["created"],
+    }
+    annotations = record["annotations"]
+    if annotations:
+        state["annotations"] = {name: annotations[name] for name in sorted(annotations)}
+    state["owner"] = ""
+    return state

@@ -27,6 +27,7 @@ DEFAULT_ROOT = "/run/pyruntime"
 FORMAT = 1
 MAX_RECORD_BYTES = 32 << 20  # the annotations of a config.json of the largest size, escaped
 MAX_ID = 255
+FIFOS = ("start.fifo", "report.fifo")
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 _ID_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.")
 _TOMBSTONE = "~"  # no letter of an id
@@ -73,12 +74,13 @@ class Store:
         if not self.path.strip("/."):
             raise errors.UsageError(f"--root `{self.path}`: the state needs a directory of its own")
         try:
-            self.fd = _open_root(self.path, create=create)
+            if create:
+                _make_root(self.path)
+            self.fd = _open_root(self.path)
+        except FileNotFoundError:
+            self.fd = -1
         except OSError as error:
-            number = error.errno or 0
-            raise errors.StepError(
-                f"state directory `{self.path}`: {errors.strerror(number)}", errno=number
-            ) from error
+            raise _failed(f"state directory `{self.path}`", error) from error
 
     def create(self, container_id: str) -> Entry:
         """A new container's directory, locked; ContainerExists if there is one."""
@@ -89,10 +91,7 @@ class Store:
             except FileExistsError:
                 raise errors.ContainerExists(container_id) from None
             except OSError as error:
-                number = error.errno or 0
-                raise errors.StepError(
-                    f"make the state of `{container_id}`: {errors.strerror(number)}", errno=number
-                ) from error
+                raise _failed(f"make the state of `{container_id}`", error) from error
             try:
                 entry = self.open(container_id)
                 entry.lock()
@@ -126,15 +125,13 @@ class Store:
                 _bury(self.fd, name)
 
 
-def _open_root(path: str, *, create: bool) -> int:
-    if create:
-        _make_parents(path)
-    try:
-        fd = posix.open(path, _DIRECTORY)
-    except FileNotFoundError:
-        if create:
-            raise
-        return -1
+def _failed(what: str, error: OSError) -> errors.StepError:
+    number = error.errno or 0
+    return errors.StepError(f"{what}: {errors.strerror(number)}", errno=number)
+
+
+def _open_root(path: str) -> int:
+    fd = posix.open(path, _DIRECTORY)
     facts = posix.fstat(fd)
     if facts.st_uid != posix.geteuid() or facts.st_mode & 0o022:
         posix.close(fd)
@@ -145,8 +142,14 @@ def _open_root(path: str, *, create: bool) -> int:
     return fd
 
 
+def _make_root(path: str) -> None:
+    """mkdir -p; beneath XDG_RUNTIME_DIR it is sticky, or session managers would clean it of what is old."""
+    _make_parents(path)
+    if path == default_root() != DEFAULT_ROOT:
+        posix.chmod(path, 0o1700)
+
+
 def _make_parents(path: str) -> None:
-    """mkdir -p, from the end: usually all of it is there."""
     try:
         _make_directory(path)
     except FileExistsError:
@@ -156,13 +159,7 @@ def _make_parents(path: str) -> None:
         if not parent:
             raise
         _make_parents(parent)
-        try:
-            _make_directory(path)
-        except FileExistsError:
-            return
-    if path == default_root() != DEFAULT_ROOT:
-        # Session managers clean XDG_RUNTIME_DIR of what is old, unless it is sticky.
-        posix.chmod(path, 0o1700)
+        _make_parents(path)
 
 
 def _make_directory(path: str, dir_fd: int | None = None) -> None:
@@ -259,7 +256,8 @@ class Entry:
             self._damaged("not an object")
         found = record.get("format")
         if found != FORMAT:
-            raise errors.ForeignState(self.id, self.path, found)
+            known = "of a newer version" if isinstance(found, int) else "not pyruntime's"
+            raise errors.StateError(self.id, f"the state in {self.path} is {known}", foreign=True)
         for name, kind in _FIELDS:
             if record.get(name).__class__ is not kind:
                 self._damaged(f"`{name}` is missing or wrong")
@@ -272,7 +270,7 @@ class Entry:
         return record
 
     def _damaged(self, why: str) -> NoReturn:
-        raise errors.DamagedState(self.id, f"{self.path}/state.json", why)
+        raise errors.StateError(self.id, f"{self.path}/state.json is damaged: {why}")
 
     def write_record(self, record: dict[str, Any]) -> None:
         data = jsondoor.dumps(record).encode("utf-8", "surrogateescape")
@@ -292,10 +290,10 @@ class Entry:
         for number, line in enumerate(lines, 1):
             try:
                 holding = jsondoor.loads(line)
-            except jsondoor.JsonError as error:
-                raise errors.DamagedState(self.id, f"{self.path}/holdings", f"line {number}: {error.message}") from None
+            except jsondoor.JsonError:
+                holding = None
             if not isinstance(holding, dict):
-                raise errors.DamagedState(self.id, f"{self.path}/holdings", f"line {number}: not an object")
+                raise errors.StateError(self.id, f"{self.path}/holdings is damaged: line {number}")
             found.append(holding)
         return found[::-1]
 
@@ -306,6 +304,11 @@ class Entry:
     def config_bytes(self) -> bytes:
         return files.read_file("config.json", MAX_RECORD_BYTES, self.fd)
 
+    def has_hooks(self, kind: str) -> bool:
+        """Whether config() may hold hooks of a kind: a look at the bytes spares most verbs the parsing."""
+        data = self.config_bytes()
+        return f'"{kind}"'.encode() in data or b"\\u" in data  # a key may be written with escapes
+
     def config(self) -> dict[str, Any]:
         config = jsondoor.loads(self.config_bytes())
         assert isinstance(config, dict)
@@ -313,7 +316,9 @@ class Entry:
 
     def save_steps(self, steps: dict[str, list[str]]) -> None:
         """{tape index: [text, pointer]} of what may still fail after `start`."""
-        files.write_new(self.fd, "steps.json", jsondoor.dumps(steps).encode("utf-8", "surrogateescape"))
+        files.write_new(
+            self.fd, "steps.json", jsondoor.dumps(steps).encode("utf-8", "surrogateescape")
+        )
 
     def steps(self) -> dict[str, list[str]]:
         try:
@@ -325,15 +330,18 @@ class Entry:
 
     def make_fifos(self) -> tuple[int, int]:
         """(start, report) for the init, each open for both ways, so that neither ever blocks on opening."""
-        ends = []
-        for name in ("start.fifo", "report.fifo"):
-            posix.mkfifo(name, 0o600, dir_fd=self.fd)
-            posix.chmod(name, 0o600, dir_fd=self.fd)
-            ends.append(posix.open(name, posix.O_RDWR | posix.O_CLOEXEC | posix.O_NOFOLLOW, dir_fd=self.fd))
-        return ends[0], ends[1]
+        umask = posix.umask(0o077)
+        try:
+            for name in FIFOS:
+                posix.mkfifo(name, 0o600, dir_fd=self.fd)
+        finally:
+            posix.umask(umask)
+        flags = posix.O_RDWR | posix.O_CLOEXEC | posix.O_NOFOLLOW
+        start, report = [posix.open(name, flags, dir_fd=self.fd) for name in FIFOS]
+        return start, report
 
     def remove_fifos(self) -> None:
-        for name in ("start.fifo", "report.fifo"):
+        for name in FIFOS:
             files.remove_file(self.fd, name)
 
     def remove(self) -> None:

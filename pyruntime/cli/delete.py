@@ -1,0 +1,22 @@
+"""`delete`: gives back everything a container has, itself included."""
+
+from __future__ import annotations
+
+from pyruntime.cli.options import Verb
+from pyruntime.runtime import container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.cli.main import Call
+
+VERB = Verb(
+    "removes a container that has ended, or was never started",
+    (("force", "f", "", "also one that runs (SIGKILL), and none is no error"),),
+    "ID",
+    1,
+)
+
+
+def run(call: Call) -> int:
+    container.delete(call.root, call.arguments[0], call.to_log(), force=call.options["force"])
+    return 0

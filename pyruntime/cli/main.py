@@ -1,0 +1,137 @@
+"""The command: global options, one verb, and the only place where an error becomes an exit status.
+
+A verb is a module of this package with `VERB` (what it takes) and `run(call)`; it is imported when it is asked
+for, because each import is paid on every call of an engine.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pyruntime.cli.options import HELP, Verb, check_count, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyruntime.lib.log import Log
+
+VERBS = (
+    "create",
+    "delete",
+    "features",
+    "kill",
+    "list",
+    "run",
+    "spec",
+    "start",
+    "state",
+)
+GLOBALS = (
+    ("debug", "", "", "log what is done"),
+    ("log", "", "FILE", "where to log (default /dev/stderr)"),
+    ("log-format", "", "FORMAT", "text or json (default text)"),
+    ("root", "", "DIR", "directory of the containers' state (default /run/pyruntime)"),
+    ("cgroup-manager", "", "NAME", "cgroupfs, systemd or disabled (default cgroupfs)"),
+    ("systemd-cgroup", "", "", "the same as --cgroup-manager systemd"),
+    ("rootless", "", "MODE", "accepted for runc's sake: what is allowed is found out by trying"),
+    ("criu", "", "PATH", ""),
+    HELP,
+    ("version", "v", "", "print the version"),
+)
+ALIASES = ("runc", "crun")  # names engines know; --version answers by the one we were called by
+
+
+class Call:
+    """One verb's command line."""
+
+    __slots__ = ("globals", "options", "arguments", "log")
+
+    def __init__(self, given: dict[str, Any], log: Log | None) -> None:
+        self.globals = given
+        self.options: dict[str, Any] = {}
+        self.arguments: list[str] = []
+        self.log = log
+
+    @property
+    def root(self) -> str:
+        return str(self.globals["root"])
+
+    def to_log(self) -> Log:
+        """The log; plain stderr until something is to be said."""
+        if self.log is None:
+            from pyruntime.lib.log import open_log
+
+            given = self.globals
+            self.log = open_log(given["log"], given["log-format"], debug=given["debug"])
+        return self.log
+
+
+def main(argv: list[str]) -> int:
+    """Carries out `pyruntime ARGV…` and returns the exit status."""
+    call = Call({"log": "", "log-format": "", "debug": False}, None)
+    try:
+        return _dispatch(argv, call)
+    except BaseException as error:
+        from pyruntime.cli import failure
+
+        return failure.report(error, call, argv)
+
+
+def _dispatch(argv: list[str], call: Call) -> int:
+    given, words = parse(argv, GLOBALS, stop=True)
+    call.globals = given
+    if given["log"] or given["log-format"] or given["debug"]:
+        call.to_log()  # before anything is done: a log that cannot be opened refuses the verb
+    if given["version"]:
+        write(version())
+        return 0
+    wants_help = given["help"] or not words
+    if words and words[0] in ("help", "h"):
+        words, wants_help = words[1:], True
+    if not words:
+        from pyruntime.cli import manual
+
+        write(manual.whole(VERBS, GLOBALS))
+        return 0
+    return _run_verb(words[0], words[1:], call, wants_help=wants_help)
+
+
+def _run_verb(name: str, words: list[str], call: Call, *, wants_help: bool) -> int:
+    if name not in VERBS:
+        from pyruntime.errors import UsageError
+
+        error = UsageError(f"No help topic for '{name}'", hint="`pyruntime --help` lists the verbs")
+        error.exit_status = 3
+        raise error
+    module = __import__(f"pyruntime.cli.{name}", None, None, ("run",))
+    verb: Verb = module.VERB
+    call.options, call.arguments = (
+        parse(words, verb.rows) if not wants_help else ({"help": True}, [])
+    )
+    if call.options["help"]:
+        from pyruntime.cli import manual
+
+        write(manual.of_verb(name, verb))
+        return 0
+    check_count(name, verb, len(call.arguments))
+    status: int = module.run(call)
+    return status
+
+
+def version() -> str:
+    """go-runc and Docker read `NAME version`, `commit: ` and `spec: ` at the beginnings of lines."""
+    import sys
+
+    from pyruntime import __version__
+
+    called = sys.argv[0].rpartition("/")[2] if sys.argv else ""
+    name = called if called in ALIASES else "pyruntime"
+    return f"{name} version {__version__}\ncommit: v{__version__}\nspec: 1.3.0\n"
+
+
+def write(text: str) -> None:
+    """All of `text` to stdout."""
+    data = memoryview(text.encode("utf-8", "surrogateescape"))
+    while data:
+        data = data[posix.write(1, data) :]

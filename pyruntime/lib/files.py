@@ -1,0 +1,92 @@
+"""Whole files: read with a bound, written in one piece or not at all.
+
+A name is always a single component beneath a directory's descriptor, or a path of our own making; the last
+component is never followed if it is a link. What a reader finds is the old file or the new one, never half of
+one: a new one gets a name nobody can guess, is written out, and takes its place by rename.
+"""
+
+from __future__ import annotations
+
+import errno
+import posix
+
+_READ = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW | posix.O_NOCTTY | posix.O_NONBLOCK
+_NEW = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC | posix.O_NOFOLLOW
+_APPEND = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NOFOLLOW
+_CHUNK = 1 << 16
+
+
+def read_file(path: str, limit: int = 1 << 20, dir_fd: int | None = None) -> bytes:
+    """The bytes of a file of at most `limit`, else OSError (EFBIG). Never waits for a writer."""
+    fd = posix.open(path, _READ, dir_fd=dir_fd)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        # A short read is no end of file in /proc; one byte too many is enough to know.
+        while size <= limit and (data := posix.read(fd, min(_CHUNK, limit + 1 - size))):
+            parts.append(data)
+            size += len(data)
+    finally:
+        posix.close(fd)
+    if size > limit:
+        raise OSError(errno.EFBIG, "larger than allowed", path)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Every byte: write(2) may take fewer than it was given."""
+    view = memoryview(data)
+    while view:
+        view = view[posix.write(fd, view) :]
+
+
+def write_atomic(dir_fd: int, name: str, data: bytes, mode: int = 0o600) -> None:
+    """Puts a file with these bytes under `name`, in place of what was there (a link is replaced)."""
+    temporary = f"~{posix.urandom(8).hex()}"
+    try:
+        write_new(dir_fd, temporary, data, mode)
+        posix.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    except BaseException:
+        remove_file(dir_fd, temporary)
+        raise
+
+
+def write_new(dir_fd: int, name: str, data: bytes, mode: int = 0o600) -> None:
+    """A file that must not be there yet; `mode` is what it gets whatever the umask says."""
+    _write(posix.open(name, _NEW, mode, dir_fd=dir_fd), data, mode)
+
+
+def append(dir_fd: int, name: str, data: bytes, mode: int = 0o600) -> None:
+    """Adds to the end of a file, which is made if missing."""
+    _write(posix.open(name, _APPEND, mode, dir_fd=dir_fd), data, mode)
+
+
+def _write(fd: int, data: bytes, mode: int) -> None:
+    try:
+        posix.fchmod(fd, mode)
+        write_all(fd, data)
+    finally:
+        posix.close(fd)
+
+
+def remove_file(dir_fd: int, name: str) -> None:
+    """Gone already is success."""
+    try:
+        posix.unlink(name, dir_fd=dir_fd)
+    except FileNotFoundError:
+        pass
+
+
+def clear_directory(dir_fd: int) -> None:
+    """Removes everything beneath a directory, through descriptors: no link is ever followed."""
+    for name in posix.listdir(dir_fd):
+        try:
+            remove_file(dir_fd, name)
+        except (IsADirectoryError, PermissionError):
+            flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+            child = posix.open(name, flags, dir_fd=dir_fd)
+            try:
+                clear_directory(child)
+            finally:
+                posix.close(child)
+            posix.rmdir(name, dir_fd=dir_fd)

@@ -1,0 +1,58 @@
+"""What the command line asks `create` and `run` for."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyruntime.lib.log import Log
+
+
+class CreateRequest:
+    """Paths are as given: relative ones count from the working directory."""
+
+    __slots__ = (
+        "root",
+        "container_id",
+        "bundle",
+        "console_socket",
+        "pid_file",
+        "no_pivot",
+        "no_new_keyring",
+        "preserve_fds",
+        "detach",
+        "keep",
+        "no_subreaper",
+        "cgroup_manager",
+        "log",
+    )
+
+    def __init__(
+        self,
+        root: str,
+        container_id: str,
+        bundle: str,
+        *,
+        log: Log,
+        console_socket: str = "",
+        pid_file: str = "",
+        no_pivot: bool = False,
+        no_new_keyring: bool = False,
+        preserve_fds: int = 0,
+        detach: bool = False,
+        keep: bool = False,
+        no_subreaper: bool = False,
+        cgroup_manager: str = "cgroupfs",
+    ) -> None:
+        self.root = root
+        self.container_id = container_id
+        self.bundle = bundle
+        self.log = log
+        self.console_socket = console_socket
+        self.pid_file = pid_file
+        self.no_pivot = no_pivot
+        self.no_new_keyring = no_new_keyring
+        self.preserve_fds = preserve_fds
+        self.detach = detach
+        self.keep = keep
+        self.no_subreaper = no_subreaper
+        self.cgroup_manager = cgroup_manager
