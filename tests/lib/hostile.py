@@ -12,10 +12,14 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import TypeAlias, Union
+
+from tests.lib import programs
 
 
 @dataclass(frozen=True)
@@ -110,3 +114,20 @@ FORMS = [label for label, _ in link_forms("x", Path("/x"))]
 
 def link_form(label: str, name: str, outside: Path) -> Tree:
     return dict(link_forms(name, outside))[label]
+
+
+class Swapping:
+    """Two names that change places all the time, for the length of the block."""
+
+    def __init__(self, one: Path, other: Path) -> None:
+        self.words = [str(programs.inside()), "swap", str(one), str(other)]
+
+    def __enter__(self) -> Swapping:
+        self.process = subprocess.Popen(self.words)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.wait()

@@ -60,7 +60,7 @@ static const struct command commands[] = {
     {"winch", 0, probe_winch},      {"syscall", 1, probe_syscall},  {"alloc", 1, probe_alloc},
     {"forks", 1, probe_forks},      {"exec", 1, probe_exec},        {"tryexec", 1, probe_tryexec},
     {"setuid", 1, probe_setuid},    {"device", 4, probe_device},    {"ids", 0, probe_ids},
-    {"spin", 1, probe_spin},
+    {"spin", 1, probe_spin},        {"swap", 2, probe_swap},
 };
 
 static void run_one(int count, char **words)

@@ -376,3 +376,11 @@ static void probe_spin(int count, char **words)
     number("wall_ms", (to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000);
     end();
 }
+
+/* swap ONE OTHER: lets two names change places until it is killed; half of every race test. */
+static void probe_swap(int count, char **words)
+{
+    (void)count;
+    for (;;)
+        syscall(SYS_renameat2, AT_FDCWD, words[0], AT_FDCWD, words[1], 2); /* RENAME_EXCHANGE */
+}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 import marshal
 import sys
 from pathlib import Path
-from types import CodeType
+from types import CodeType, SimpleNamespace
 
 import pytest
 
@@ -100,3 +101,52 @@ def test_line_numbers_survive() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         exec(code, {})
     assert caught.traceback[-1].lineno == 3
+
+
+LATE = """
+from pyruntime.errors import StepError, WORDS as TABLE
+def fails(value):
+    try:
+        return value[0]
+    except IndexError:
+        raise StepError(TABLE) from None
+"""
+
+
+def run_with_errors(source: str) -> tuple[dict[str, object], list[str]]:
+    """Runs a frozen module beside a pyruntime.errors that notes what is fetched from it."""
+    fetched: list[str] = []
+
+    class Errors:
+        StepError = ValueError
+        WORDS = "words"
+
+        def __getattribute__(self, name: str) -> object:
+            fetched.append(name)
+            return super().__getattribute__(name)
+
+    def give(name: str, *_: object) -> object:
+        return SimpleNamespace(errors=Errors()) if name == "pyruntime" else Errors()
+
+    scope: dict[str, object] = {"__builtins__": {**vars(builtins), "__import__": give}}
+    exec(marshal.loads(freeze.frozen_code(source, "<x>")), scope)
+    return scope, fetched
+
+
+def test_errors_are_fetched_when_they_are_raised() -> None:
+    scope, fetched = run_with_errors(LATE)
+    fails = scope["fails"]
+    assert callable(fails)
+    assert fails([1]) == 1
+    assert fetched == []
+    with pytest.raises(ValueError, match="words"):
+        fails([])
+    assert fetched == ["StepError", "WORDS"]
+
+
+def test_a_name_that_is_bound_twice_is_left_alone() -> None:
+    scope, fetched = run_with_errors(LATE + "def other(StepError):\n    return StepError\n")
+    assert set(fetched) >= {"StepError", "WORDS"}
+    other = scope["other"]
+    assert callable(other)
+    assert other(3) == 3
