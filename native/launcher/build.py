@@ -2,7 +2,7 @@
 
 Run by the interpreter that will be embedded (or by a virtual environment of it). The fast form,
 launcher.c, uses CPython's private names, so it is taken only for the version it was proved on, and
-only if the finished program passes its self-test; otherwise the plain form is built, and said so.
+only if the finished program starts; otherwise the plain form is built, and that is said.
 """
 
 from __future__ import annotations
@@ -130,6 +130,7 @@ def main() -> None:
     if form != "plain":
         try:
             build_fast(PACKAGE, out, extension_files())
+            run(str(out / "pyruntime"), "--version")
             return
         except BuildError as error:
             if form == "fast":
