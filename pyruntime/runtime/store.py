@@ -13,6 +13,7 @@ everything in it is reached by single names from descriptors, never through a li
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import posix
 
@@ -77,9 +78,10 @@ class Store:
             if create:
                 _make_root(self.path)
             self.fd = _open_root(self.path)
-        except FileNotFoundError:
-            self.fd = -1
         except OSError as error:
+            if error.errno == errno.ENOENT and not create:
+                self.fd = -1
+                return
             raise _failed(f"state directory `{self.path}`", error) from error
 
     def create(self, container_id: str) -> Entry:
