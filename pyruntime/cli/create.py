@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pyruntime import errors
 from pyruntime.cli.options import Verb
-from pyruntime.errors import UnsupportedError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ VERB = Verb(
 def run(call: Call) -> int:
     from pyruntime.runtime.create import create
 
+    call.failing = "create failed"
     create(request(call, detach=True))
     return 0
 
@@ -60,10 +61,10 @@ def _cgroup_manager(call: Call) -> str:
         else call.globals["cgroup-manager"] or "cgroupfs"
     )
     if name == "systemd":
-        raise UnsupportedError(
+        raise errors.UnsupportedError(
             "this version makes cgroups itself and cannot ask systemd for them",
             hint="leave --systemd-cgroup out; for Podman: --cgroup-manager=cgroupfs",
         )
     if name not in ("cgroupfs", "disabled"):
-        raise UsageError(f"unknown cgroup manager `{name}`: cgroupfs, systemd or disabled")
+        raise errors.UsageError(f"unknown cgroup manager `{name}`: cgroupfs, systemd or disabled")
     return str(name)

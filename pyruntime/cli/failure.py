@@ -22,8 +22,17 @@ def report(error: BaseException, call: Call, argv: list[str]) -> int:
     known = _as_refusal(error)
     if known is None or isinstance(known, errors.InternalError):
         return _report_bug(error, log)
-    log.error(known.message, known.hint)
+    log.error(_context(call) + known.message, known.hint)
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else known.exit_status
+
+
+def _context(call: Call) -> str:
+    """`pyruntime create failed: `, once the verb itself has begun: containerd shows it so."""
+    if not call.failing:
+        return ""
+    from pyruntime.cli.main import program
+
+    return f"{program()} {call.failing}: "
 
 
 def _log(call: Call) -> Log:

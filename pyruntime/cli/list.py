@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pyruntime import errors
 from pyruntime.cli.main import write
 from pyruntime.cli.options import Verb
-from pyruntime.errors import ContainerError, UsageError
 from pyruntime.runtime import container
 from pyruntime.runtime.store import Store
 
@@ -28,10 +28,10 @@ NARROWEST = 12  # as runc's columns
 def run(call: Call) -> int:
     form = call.options["format"] or "table"
     if form not in ("table", "json"):
-        raise UsageError("invalid format option")
+        raise errors.UsageError("invalid format option")
     states = []
     for found in container.every(Store(call.root)):
-        if isinstance(found, ContainerError):
+        if isinstance(found, errors.ContainerError):
             # The rest is shown all the same. Not in a JSON log: it is no failure of ours.
             call.to_log().warning(f"load container {found.container_id}: {found.message}")
             continue
@@ -48,7 +48,7 @@ def _listing(states: list[dict[str, Any]], form: str, *, quiet: bool) -> str:
     if form == "json":
         from pyruntime.lib import jsondoor
 
-        return jsondoor.dumps(states or None)
+        return jsondoor.dumps(states or None) + "\n"
     rows = [TITLES]
     for state in states:
         rows.append((state["id"], str(state["pid"]), state["status"], state["bundle"], state["created"],

@@ -39,19 +39,20 @@ GLOBALS = (
     HELP,
     ("version", "v", "", "print the version"),
 )
-ALIASES = ("runc", "crun")  # names engines know; --version answers by the one we were called by
+ALIASES = ("runc", "crun")  # names engines know; we answer by the one we were called by
 
 
 class Call:
-    """One verb's command line."""
+    """One verb's command line; `failing` stands before the sentence of a failure, as from runc."""
 
-    __slots__ = ("globals", "options", "arguments", "log")
+    __slots__ = ("globals", "options", "arguments", "log", "failing")
 
     def __init__(self, given: dict[str, Any], log: Log | None) -> None:
         self.globals = given
         self.options: dict[str, Any] = {}
         self.arguments: list[str] = []
         self.log = log
+        self.failing = ""
 
     @property
     def root(self) -> str:
@@ -99,9 +100,11 @@ def _dispatch(argv: list[str], call: Call) -> int:
 
 def _run_verb(name: str, words: list[str], call: Call, *, wants_help: bool) -> int:
     if name not in VERBS:
-        from pyruntime.errors import UsageError
+        from pyruntime import errors
 
-        error = UsageError(f"No help topic for '{name}'", hint="`pyruntime --help` lists the verbs")
+        error = errors.UsageError(
+            f"No help topic for '{name}'", hint="`pyruntime --help` lists the verbs"
+        )
         error.exit_status = 3
         raise error
     module = __import__(f"pyruntime.cli.{name}", None, None, ("run",))
@@ -120,18 +123,33 @@ def _run_verb(name: str, words: list[str], call: Call, *, wants_help: bool) -> i
 
 
 def version() -> str:
-    """go-runc and Docker read `NAME version`, `commit: ` and `spec: ` at the beginnings of lines."""
+    """go-runc and Docker read `NAME version`, `commit: ` and `spec: ` at the beginnings of lines.
+
+    `docker info` shows the commit as the runtime's version, so it is the tag.
+    """
+    from pyruntime import __version__
+    from pyruntime.spec.example import OCI_VERSION
+
+    return f"{program()} version {__version__}\ncommit: v{__version__}\nspec: {OCI_VERSION}\n"
+
+
+def program() -> str:
+    """The name we were called by, if engines know it."""
     import sys
 
-    from pyruntime import __version__
-
     called = sys.argv[0].rpartition("/")[2] if sys.argv else ""
-    name = called if called in ALIASES else "pyruntime"
-    return f"{name} version {__version__}\ncommit: v{__version__}\nspec: 1.3.0\n"
+    return called if called in ALIASES else "pyruntime"
 
 
 def write(text: str) -> None:
     """All of `text` to stdout."""
     data = memoryview(text.encode("utf-8", "surrogateescape"))
     while data:
-        data = data[posix.write(1, data) :]
+        try:
+            data = data[posix.write(1, data) :]
+        except BlockingIOError:  # whoever shares the pipe with us made it non-blocking
+            import select
+
+            poll = select.poll()
+            poll.register(1, select.POLLOUT)
+            poll.poll()

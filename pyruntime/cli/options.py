@@ -9,7 +9,7 @@ from what engines probe for.
 
 from __future__ import annotations
 
-from pyruntime.errors import UsageError
+from pyruntime import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def parse(
         name, equals, value = word.removeprefix("-").removeprefix("-").partition("=")
         found = table.get(name)
         if found is None:
-            raise UsageError(f"flag provided but not defined: -{name}")
+            raise errors.UsageError(f"flag provided but not defined: -{name}")
         if found[2] and not equals:
             if index == len(words):
-                raise UsageError(f"flag needs an argument: {word}")
+                raise errors.UsageError(f"flag needs an argument: {word}")
             value = words[index]
             index += 1
         values[found[0]] = _value(found, value, given=bool(found[2] or equals))
@@ -86,11 +86,11 @@ def _value(row: Row, text: str, *, given: bool) -> object:
     name, _, placeholder, _ = row
     if not placeholder:
         if given and text not in _TRUE + _FALSE:
-            raise UsageError(f'invalid boolean value "{text}" for -{name}: parse error')
+            raise errors.UsageError(f'invalid boolean value "{text}" for -{name}: parse error')
         return not given or text in _TRUE
     if placeholder == "N":
         if not (text.isascii() and text.isdigit() and len(text) < 8 and int(text) <= MAX_NUMBER):
-            raise UsageError(f'invalid value "{text}" for flag -{name}: parse error')
+            raise errors.UsageError(f'invalid value "{text}" for flag -{name}: parse error')
         return int(text)
     return text
 
@@ -103,4 +103,4 @@ def check_count(name: str, verb: Verb, count: int) -> None:
         wanted = f"exactly {verb.least}"
     else:
         wanted = f"a minimum of {verb.least}" if count < verb.least else f"a maximum of {verb.most}"
-    raise UsageError(f'"{name}" requires {wanted} argument(s)')
+    raise errors.UsageError(f'"{name}" requires {wanted} argument(s)')

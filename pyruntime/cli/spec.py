@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import posix
 
+from pyruntime import errors
 from pyruntime.cli.options import Verb
-from pyruntime.errors import BundleError, strerror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,9 +40,11 @@ def run(call: Call) -> int:
         ) as directory:
             files.write_new(directory.number, NAME, data, 0o666 & ~_umask())
     except FileExistsError:
-        raise BundleError(f"File {NAME} exists. Remove it first") from None
+        raise errors.BundleError(f"File {NAME} exists. Remove it first") from None
     except OSError as error:
-        raise BundleError(f"write `{bundle}/{NAME}`: {strerror(error.errno or 0)}") from error
+        raise errors.BundleError(
+            f"write `{bundle}/{NAME}`: {errors.strerror(error.errno or 0)}"
+        ) from error
     return 0
 
 

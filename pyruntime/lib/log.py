@@ -8,12 +8,9 @@ data: no control character of it reaches a log or a terminal (R-36).
 
 from __future__ import annotations
 
-import _signal
-import errno
 import posix
-import time
 
-from pyruntime.errors import UsageError, strerror
+from pyruntime import errors
 
 STDERR = 2
 _FLAGS = (
@@ -81,7 +78,7 @@ class Log:
 def open_log(path: str, form: str, *, debug: bool) -> Log:
     """The log as the command line asks for it; UsageError if it cannot be."""
     if form not in ("", "text", "json"):
-        raise UsageError(f"invalid log-format: {form}")
+        raise errors.UsageError(f"invalid log-format: {form}")
     fd = _OWN.get(path, -1)
     if fd < 0:
         fd = _open(path)
@@ -92,12 +89,16 @@ def _open(path: str) -> int:
     try:
         fd = posix.open(path, _FLAGS, 0o600)
     except OSError as error:
+        import errno
+
         # A fifo that nobody reads says ENXIO; waiting for a reader could last for ever.
-        reason = "nobody reads it" if error.errno == errno.ENXIO else strerror(error.errno or 0)
-        raise UsageError(f"open the log `{path}`: {reason}") from error
+        reason = (
+            "nobody reads it" if error.errno == errno.ENXIO else errors.strerror(error.errno or 0)
+        )
+        raise errors.UsageError(f"open the log `{path}`: {reason}") from error
     if posix.fstat(fd).st_mode & _TYPE_MASK not in _KINDS:
         posix.close(fd)
-        raise UsageError(f"open the log `{path}`: not a file, a fifo or a terminal")
+        raise errors.UsageError(f"open the log `{path}`: not a file, a fifo or a terminal")
     return fd
 
 
@@ -122,11 +123,15 @@ def _escape(letter: str) -> str:
 
 
 def _now() -> str:
+    import time
+
     return "%d-%02d-%02dT%02d:%02d:%02dZ" % time.gmtime()[:6]
 
 
 def _put(fd: int, text: str) -> None:
     """One write; whether it succeeds is the reader's affair, and SIGPIPE must not end us before the exit status."""
+    import _signal  # only a failure pays for it: most calls open a log and write nothing
+
     before = _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
     try:
         posix.write(fd, text.encode("utf-8", "backslashreplace"))
