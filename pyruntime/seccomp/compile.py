@@ -95,6 +95,7 @@ class _Filter:
         newest = 0
         for rule in profile.rules:
             newest = max(newest, self._add(rule))
+        self.unknown.difference_update(self._numbers)
         returns_enosys = (
             newest
             and profile.default_errno != ENOSYS & 0xFFFF
@@ -105,18 +106,16 @@ class _Filter:
 
     def _add(self, rule: Rule) -> int:
         """Adds a rule for all its names; gives the largest number it speaks of."""
-        names: list[str] = rule.names
-        multiplexed: list[str] = []
-        if self.arch.multiplexed:
-            multiplexed = [name for name in names if name in _MULTIPLEXED]
-            names = [name for name in names if name not in _MULTIPLEXED]
+        names = rule.names
         found: set[Any] = set(map(self._numbers.get, names))
         if None in found:
             found.remove(None)
-            self.unknown.update(name for name in names if name not in self._numbers)
+            self.unknown.update(names)
         newest: int = max(found, default=0)
-        for name in multiplexed:
-            newest = max(newest, self._numbers.get(name, 0))
+        multiplexed: list[str] = []
+        if self.arch.multiplexed:
+            multiplexed = [name for name in names if name in _MULTIPLEXED]
+            found.difference_update(map(self._numbers.get, multiplexed))
         # A rule that says what happens anyway is not there: it does not decide over later ones either.
         if rule.action == self._default:
             return newest
@@ -164,7 +163,8 @@ class _Filter:
         # they now look at the multiplexer's.
         others = [condition for condition in alternative if condition[0] != 0]
         number = self._numbers[multiplexer]
-        self._add_alternative((number,), [selector, *others], rule)
+        if number not in self._plain:
+            self._add_alternative((number,), [selector, *others], rule)
         direct = self._numbers.get(name)
         if direct is not None:
             self._add_alternative((direct,), alternative, rule)
@@ -180,7 +180,8 @@ class _Filter:
         ranges: Ranges = []
         following = start
         last: Leaf | None = None
-        for number, leaf in sorted(leaves.items()):
+        for number in sorted(leaves):
+            leaf = leaves[number]
             if number != following and last != default:
                 ranges.append((following, default))
                 last = default

@@ -40,6 +40,29 @@ class Rule:
         self.alternatives = alternatives
 
 
+def read_flags(document: Mapping[str, Any]) -> int:
+    """The flags of seccomp(2) for a profile: without `flags` as in runc, which wants no speculation brake."""
+    wanted = document.get("flags")
+    if wanted is None:
+        wanted = ["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]
+    findings = [
+        (f"{POINTER}/flags/{number}", f"{flag!r} is not a seccomp flag")
+        for number, flag in enumerate(wanted)
+        if flag not in words.FLAGS
+    ]
+    if findings:
+        raise ProfileError(findings)
+    flags = 0
+    for flag in wanted:
+        flags |= words.FLAGS[flag]
+    # One thread loads the filter: there is nobody to synchronise with, and NEW_LISTENER excludes it.
+    flags &= ~words.FLAGS["SECCOMP_FILTER_FLAG_TSYNC"]
+    for rule in document.get("syscalls") or ():
+        if rule.get("action") == "SCMP_ACT_NOTIFY":
+            flags |= words.NEW_LISTENER
+    return flags
+
+
 class Profile:
     """A profile in numbers."""
 

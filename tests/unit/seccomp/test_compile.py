@@ -10,7 +10,7 @@ import pytest
 
 from pyruntime.seccomp import words
 from pyruntime.seccomp.compile import compile_filter
-from pyruntime.seccomp.profile import ProfileError
+from pyruntime.seccomp.profile import ProfileError, read_flags
 from tests.bench import profiles
 from tests.lib import bpf
 
@@ -142,9 +142,9 @@ def test_a_program_too_long_is_refused() -> None:
 
 @pytest.mark.covers("linux.seccomp.syscalls.names")
 def test_unknown_names_are_told_and_skipped() -> None:
-    document = profile(allow("read", "raed", "riscv_flush_icache"))
+    document = profile(allow("read", "no_such_call", "riscv_flush_icache"))
     made = Filter(document)
-    assert made.warnings == ["seccomp: unknown system call raed ignored"]
+    assert made.warnings == ["seccomp: unknown system call no_such_call ignored"]
     assert made(READ) == words.ALLOW
 
 
@@ -248,6 +248,19 @@ def test_s390_answers_enosys_for_number_0() -> None:
     """There the kernel puts 0 for numbers above its table."""
     made = Filter(profile(allow("personality")), "s390x")
     assert made(0, arch=words.ARCHITECTURES["SCMP_ARCH_S390X"].audit) == ENOSYS
+
+
+@pytest.mark.covers("linux.seccomp.flags")
+def test_flags() -> None:
+    log, brake = "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"
+    assert read_flags(profile()) == 4
+    assert read_flags(profile(flags=[])) == 0
+    assert read_flags(profile(flags=[log, brake, "SECCOMP_FILTER_FLAG_TSYNC"])) == 6
+    notify = {"names": ["read"], "action": "SCMP_ACT_NOTIFY"}
+    assert read_flags(profile(notify, flags=["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"])) == 0x28
+    with pytest.raises(ProfileError) as caught:
+        read_flags(profile(flags=[log, "SECCOMP_FILTER_FLAG_NEW_LISTENER"]))
+    assert [pointer for pointer, _ in caught.value.findings] == ["/linux/seccomp/flags/1"]
 
 
 def test_the_input_is_not_touched() -> None:

@@ -134,11 +134,11 @@ def test_other_machines(machine: str) -> None:
     source = random.Random(machine)
     others = {"SCMP_ARCH_S390X": ["SCMP_ARCH_S390"], "SCMP_ARCH_PPC64": ["SCMP_ARCH_PPC"]}
     compared = 0
-    for number in range(12):
+    for number in range(6):
         profile = whole_profile(source, native, others.get(native, []) if number % 2 else [])
         calls = material.calls(source, profile, native, numbers=100, mixtures=4)
         compared += compare(profile, calls, machine, order)
-    assert compared > 1000
+    assert compared > 500
 
 
 @pytest.mark.parametrize("arch", ["SCMP_ARCH_MIPS", "SCMP_ARCH_MIPS64", "SCMP_ARCH_MIPS64N32"])
@@ -149,7 +149,7 @@ def test_mips_beside_another_machine(arch: str) -> None:
         profile = whole_profile(source, "SCMP_ARCH_S390X", [arch, "SCMP_ARCH_PARISC"])
         calls = material.calls(source, profile, "SCMP_ARCH_S390X", numbers=100, mixtures=4)
         compared += compare(profile, calls, "s390x", ">")
-    assert compared > 1000
+    assert compared > 500
 
 
 def single_call(
@@ -262,12 +262,12 @@ def judge(outcome: Counter[str]) -> None:
 
 @BOTH_WIDTHS
 def test_several_rules_with_one_condition(arch: str) -> None:
-    judge(several_rules(6, 100, arch, 1))
+    judge(several_rules(6, 60, arch, 1))
 
 
 @BOTH_WIDTHS
 def test_several_rules_with_conditions(arch: str) -> None:
-    judge(several_rules(7, 60, arch, 3))
+    judge(several_rules(7, 40, arch, 3))
 
 
 @pytest.mark.nightly
