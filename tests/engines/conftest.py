@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.engines.docker import Docker
 from tests.engines.engine import Containerd, Podman, remove_groups
 from tests.lib import kernel
 
@@ -49,6 +50,15 @@ def podman(podman_engine: Podman, request: pytest.FixtureRequest) -> Podman:
 def containerd(orphans: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
     parent = f"pyruntime-containerd-{os.getpid()}"
     engine = Containerd(tmp_path_factory.mktemp("containerd"), parent)
+    yield engine
+    engine.close()
+    remove_groups(parent)
+
+
+@pytest.fixture(scope="session")
+def docker(orphans: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
+    parent = f"pyruntime-docker-{os.getpid()}"
+    engine = Docker(tmp_path_factory.mktemp("docker"), parent)
     yield engine
     engine.close()
     remove_groups(parent)

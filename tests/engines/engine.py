@@ -104,6 +104,15 @@ class Engine:
             select.select([], [], [], 0.02)
             assert time.monotonic() < deadline, f"{query} never said {word}: {said}"
 
+    def until_it_answers(self, daemon: subprocess.Popen[bytes], socket: Path, query: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not socket.exists() or self.run(query).returncode:
+            ended = daemon.poll()
+            if ended is not None or time.monotonic() > deadline:
+                said = (self.directory / "log").read_text()[-1000:]
+                raise AssertionError(f"the daemon did not come up ({ended}): {said}")
+            select.select([], [], [], 0.05)
+
     def on_terminal(self, *words: str) -> tuple[int, str]:
         """The same on a terminal of its own: status and what appeared there."""
         master, slave = os.openpty()
@@ -179,21 +188,12 @@ class Containerd(Engine):
             env=self.environment,
         )
         self.command = [need("ctr", "containerd"), f"--address={self.address}"]
-        self._wait_until_it_answers()
+        self.until_it_answers(self.daemon, Path(self.address), "version")
         self.ok(
             "images", "import", "--snapshotter=native", str(image.write(directory / "image.tar"))
         )
         self.usual = ["--snapshotter=native", f"--runc-binary={self.runtime}"]
         self.usual += [f"--runc-root={directory}/runc", f"--fifo-dir={directory}/fifo"]
-
-    def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not os.path.exists(self.address) or self.run("version").returncode:
-            ended = self.daemon.poll()
-            if ended is not None or time.monotonic() > deadline:
-                said = (self.directory / "log").read_text()[-1000:]
-                raise AssertionError(f"containerd did not come up ({ended}): {said}")
-            select.select([], [], [], 0.05)
 
     def words(self, name: str, *words: str, options: tuple[str, ...] = ("--rm",)) -> list[str]:
         own = [*options, *self.usual, f"--cgroup=/{self.parent}/{name}"]
