@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyruntime.cli.options import Verb
-from pyruntime.runtime import container
+from pyruntime.runtime import removal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,5 +18,5 @@ VERB = Verb(
 
 
 def run(call: Call) -> int:
-    container.delete(call.root, call.arguments[0], call.to_log(), force=call.options["force"])
+    removal.delete(call.root, call.arguments[0], call.to_log(), force=call.options["force"])
     return 0

@@ -31,7 +31,7 @@ def run(call: Call) -> int:
         raise errors.UsageError("invalid format option")
     states = []
     for found in container.every(Store(call.root)):
-        if isinstance(found, errors.ContainerError):
+        if not isinstance(found, tuple):
             # The rest is shown all the same. Not in a JSON log: it is no failure of ours.
             call.to_log().warning(f"load container {found.container_id}: {found.message}")
             continue

@@ -1,19 +1,13 @@
 """A container that exists, and what its verbs do. `create` and `run` are in create.py and foreground.py.
 
 `state`, `kill` and `list` take no lock and write nothing: they must answer while a long create or start is under
-way, and on a full disk. `start` and `delete` hold the lock. Each verb imports what it alone needs when it runs.
+way, and on a full disk. `start` and `delete` (removal.py) hold the lock. Each verb imports what it alone needs when
+it runs.
 """
 
 from __future__ import annotations
 
-from pyruntime.errors import (
-    WORDS,
-    ContainerError,
-    NoSuchContainer,
-    PyruntimeError,
-    StateError,
-    WrongStatus,
-)
+from pyruntime import errors
 from pyruntime.runtime import status
 from pyruntime.runtime.store import Entry, Store
 
@@ -53,7 +47,7 @@ class Container:
         record = self.record
         number = signals.parse(word)
         if record["status"] == "creating":
-            raise WrongStatus(self.entry.id, WORDS["not running"])
+            raise signals.not_running(record)
         if everyone:
             if record.get("cgroup"):
                 _signal_all(record, number)
@@ -75,13 +69,7 @@ class Container:
         with self.entry:
             self.entry.lock()
             self.record = self.entry.read_record()
-            now = self.status
-            if now == "stopped":
-                raise WrongStatus(self.entry.id, WORDS["start stopped"])
-            if now == "running":
-                raise WrongStatus(self.entry.id, WORDS["started"])
-            if now != "created":
-                raise WrongStatus(self.entry.id, f"cannot start a container in the {now} state")
+            starting.check(self.record, self.status)
             starting.start(self.entry, self.record, log)
 
 
@@ -90,7 +78,7 @@ def find(root: str, container_id: str) -> Container:
     return Container(Store(root).open(container_id))
 
 
-def every(store: Store) -> Iterator[tuple[dict[str, Any], int] | ContainerError]:
+def every(store: Store) -> Iterator[tuple[dict[str, Any], int] | errors.ContainerError]:
     """(state document, owner's uid) of each container; the error instead where one cannot be read."""
     for container_id in store.ids():
         try:
@@ -100,119 +88,17 @@ def every(store: Store) -> Iterator[tuple[dict[str, Any], int] | ContainerError]
                 yield container.state(), container.record["uid"]
             finally:
                 entry.close()
-        except ContainerError as error:
+        except errors.ContainerError as error:
             yield error
 
 
-def delete(root: str, container_id: str, log: Log, *, force: bool) -> None:
-    """Ends what still runs, if that is allowed, and gives back everything that was made for the container."""
-    try:
-        entry = Store(root).open(container_id)
-        if force:
-            # Before waiting for the lock: a create or start under way ends when its init does.
-            _end_quietly(entry)
-        with entry:
-            entry.lock()
-            _delete_locked(entry, log, force=force)
-    except NoSuchContainer:
-        if not force:
-            raise
-
-
-def _delete_locked(entry: Entry, log: Log, *, force: bool) -> None:
-    try:
-        record = entry.read_record()
-    except NoSuchContainer:
-        # A create that was killed before its first word: nothing can run yet.
-        _release(entry, None, log, force=force)
-        entry.remove()
-        raise
-    except StateError as error:
-        if error.foreign or not force:
-            raise
-        log.warning(f"{error.message}; what its holdings name is released")
-        _release(entry, None, log, force=True)
-        entry.remove()
-        return
-    now = status.status(record, entry)
-    if now not in ("stopped", "created", "creating") and not force:
-        raise WrongStatus(
-            entry.id, f"cannot delete container {entry.id} that is not stopped: {now}"
-        )
-    if now != "stopped":
-        end(record)
-    config = _config_of(entry, log)
-    destroy(entry, record, config, log, force=force)
-
-
-def _config_of(entry: Entry, log: Log) -> dict[str, Any]:
-    """The saved configuration as far as delete needs it: its poststop hooks."""
-    try:
-        return entry.config() if entry.has_hooks("poststop") else {}
-    except FileNotFoundError:
-        return {}  # killed before it was saved
-    except ValueError as error:
-        log.warning(f"{entry.path}/config.json: {error}; no poststop hook is run")
-        return {}
-
-
-def end(record: dict[str, Any]) -> None:
-    """SIGKILL, and the wait for the init's end; it may have ended already."""
-    from pyruntime.runtime import ending
-
-    ending.end(record)
-
-
-def _end_quietly(entry: Entry) -> None:
-    try:
-        record = entry.read_record()
-        if record["status"] == "creating" or entry.is_locked_by_another():
-            end(record)
-    except PyruntimeError:
-        pass  # said again, and for good, under the lock
-
-
 def destroy(
-    entry: Entry,
-    record: dict[str, Any],
-    config: dict[str, Any],
-    log: Log | None = None,
-    *,
-    force: bool = False,
+    entry: Entry, record: dict[str, Any], config: dict[str, Any], log: Log | None = None
 ) -> None:
     """Releases the holdings of a container that has ended, forgets it, and runs its poststop hooks."""
-    if log is None:
-        from pyruntime.lib.log import Log as PlainLog
+    from pyruntime.runtime import removal
 
-        log = PlainLog()
-    try:
-        entry.lock()
-    except NoSuchContainer:
-        return  # somebody else deleted it
-    _release(entry, record, log, force=force)
-    entry.remove()
-    configured = (config.get("hooks") or {}).get("poststop")
-    if configured:
-        from pyruntime.runtime import hooks
-
-        # A failure is a warning, and the others still run (runtime.md, Lifecycle 14).
-        for failure in hooks.run_all("poststop", configured, record, "stopped"):
-            log.warning(failure.message)
-
-
-def _release(entry: Entry, record: dict[str, Any] | None, log: Log, *, force: bool) -> None:
-    from pyruntime.runtime import holdings
-
-    try:
-        holdings.release_all(entry)
-    except StateError as error:
-        if error.foreign or not force:
-            raise
-        log.warning(error.message)
-        if record is not None and record.get("cgroup"):
-            from pyruntime.cgroup import driver
-
-            driver.release(record["cgroup"])
+    removal.destroy(entry, record, config, log)
 
 
 def _signal_all(record: dict[str, Any], number: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 import select
 
-from pyruntime.errors import StepError, WrongStatus
+from pyruntime import errors
 from pyruntime.runtime import signals, status
 
 TYPE_CHECKING = False
@@ -19,12 +19,12 @@ def end(record: dict[str, Any]) -> None:
     """Returns when the init has ended, of this or before it; StepError if even SIGKILL does not help."""
     try:
         pidfd = signals.open_init(record)
-    except WrongStatus:
+    except errors.WrongStatus:
         return
     try:
         try:
             signals.send(pidfd, signals.KILL, record)
-        except WrongStatus:
+        except errors.WrongStatus:
             return
         if record.get("cgroup") and status.is_frozen(record):
             from pyruntime.cgroup import driver
@@ -33,7 +33,7 @@ def end(record: dict[str, Any]) -> None:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         if not poll.poll(WAIT_SECONDS * 1000):
-            raise StepError(
+            raise errors.StepError(
                 f"process {record['pid']} of container {record['id']} has not ended {WAIT_SECONDS} s after SIGKILL",
                 hint="it hangs in the kernel, perhaps on a file system that does not answer; delete it later",
             )

@@ -7,7 +7,7 @@ nothing else is ever removed.
 
 from __future__ import annotations
 
-from pyruntime.errors import StateError
+from pyruntime import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def _release_of(entry: Entry, holding: dict[str, Any]) -> Callable[[dict[str, An
         from pyruntime.cgroup import driver
 
         return driver.release
-    raise StateError(
+    raise errors.StateError(
         entry.id,
         f"{entry.path} holds a `{holding.get('kind')}`, which this version cannot release",
         foreign=True,

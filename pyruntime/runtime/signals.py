@@ -5,7 +5,7 @@ from __future__ import annotations
 import _signal
 import posix
 
-from pyruntime.errors import WORDS, PyruntimeError, WrongStatus
+from pyruntime import errors
 from pyruntime.runtime.status import is_alive
 
 TYPE_CHECKING = False
@@ -29,7 +29,7 @@ def parse(word: str) -> int:
     name = word.upper().removeprefix("SIG") if word.isascii() else ""
     if name in NAMES:
         return int(getattr(_signal, f"SIG{name}"))
-    raise PyruntimeError(f'unknown signal "{word}"')
+    raise errors.PyruntimeError(f'unknown signal "{word}"')
 
 
 def open_init(record: dict[str, Any]) -> int:
@@ -47,11 +47,16 @@ def open_init(record: dict[str, Any]) -> int:
             if is_alive(record):
                 return fd
             posix.close(fd)
-    raise WrongStatus(record["id"], WORDS["not running"])
+    raise not_running(record)
 
 
 def send(pidfd: int, number: int, record: dict[str, Any]) -> None:
     try:
         _signal.pidfd_send_signal(pidfd, number)
     except ProcessLookupError:
-        raise WrongStatus(record["id"], WORDS["not running"]) from None
+        raise not_running(record) from None
+
+
+def not_running(record: dict[str, Any]) -> errors.WrongStatus:
+    """The refusal engines take for `already ended`."""
+    return errors.WrongStatus(record["id"], errors.WORDS["not running"])

@@ -12,13 +12,7 @@ import posix
 import select
 from _struct import Struct
 
-from pyruntime.errors import (
-    WORDS,
-    InternalError,
-    StepError,
-    WrongStatus,
-    strerror,
-)
+from pyruntime import errors
 from pyruntime.runtime import signals
 from pyruntime.runtime.store import FIFOS
 
@@ -35,6 +29,16 @@ HEADER = Struct(
 MAX_TEXT = 1024
 ABOUT_TO_EXEC, FAILED = ord("X"), ord("E")
 _FIFO, _TYPE_MASK = 0o010000, 0o170000
+
+
+def check(record: dict[str, Any], now: str) -> None:
+    """Only what is `created` can be started."""
+    if now == "stopped":
+        raise errors.WrongStatus(record["id"], errors.WORDS["start stopped"])
+    if now == "running":
+        raise errors.WrongStatus(record["id"], errors.WORDS["started"])
+    if now != "created":
+        raise errors.WrongStatus(record["id"], f"cannot start a container in the {now} state")
 
 
 def start(entry: Entry, record: dict[str, Any], log: Log) -> None:
@@ -63,11 +67,13 @@ def _open_fifo(entry: Entry, name: str, way: int) -> int:
         fd = posix.open(name, flags, dir_fd=entry.fd)
     except OSError as error:
         if error.errno == errno.ENXIO:  # nobody reads it: the init is gone
-            raise WrongStatus(entry.id, WORDS["start stopped"]) from None
-        raise StepError(f"{entry.path}/{name}: {strerror(error.errno or 0)}") from error
+            raise errors.WrongStatus(entry.id, errors.WORDS["start stopped"]) from None
+        raise errors.StepError(
+            f"{entry.path}/{name}: {errors.strerror(error.errno or 0)}"
+        ) from error
     if posix.fstat(fd).st_mode & _TYPE_MASK != _FIFO:
         posix.close(fd)
-        raise StepError(f"{entry.path}/{name}: not a fifo")
+        raise errors.StepError(f"{entry.path}/{name}: not a fifo")
     return fd
 
 
@@ -90,7 +96,9 @@ def _follow(report: int, pidfd: int, entry: Entry, record: dict[str, Any]) -> No
         while len(pending) >= HEADER.size:
             kind, _, step, number, length = HEADER.unpack_from(pending)
             if length > MAX_TEXT or kind not in (ABOUT_TO_EXEC, FAILED):
-                raise InternalError(f"the init sent a report of type {kind} and length {length}")
+                raise errors.InternalError(
+                    f"the init sent a report of type {kind} and length {length}"
+                )
             if len(pending) < HEADER.size + length:
                 break
             text = pending[HEADER.size : HEADER.size + length]
@@ -117,16 +125,18 @@ def _failure(entry: Entry, step: int, number: int, text: bytes) -> Exception:
         return hook_failure(kind, int(index), hook["path"], timeout, number, text)
     if pointer.startswith("/process/args"):
         return failed_exec(config["process"]["args"][0], number)
-    return StepError(f"{what}: {strerror(number)}", pointer, "container", number)
+    return errors.StepError(f"{what}: {errors.strerror(number)}", pointer, "container", number)
 
 
 def _silent_end(record: dict[str, Any]) -> Exception:
     from pyruntime.runtime.ends import was_oom_killed
 
     if was_oom_killed(record):
-        return StepError("container init was OOM-killed (memory limit too low?)", "/linux/resources/memory/limit",
+        return errors.StepError("container init was OOM-killed (memory limit too low?)", "/linux/resources/memory/limit",
                          "container")  # fmt: skip
-    return StepError("container init ended before it could execute the program", "", "container")
+    return errors.StepError(
+        "container init ended before it could execute the program", "", "container"
+    )
 
 
 def _settle(entry: Entry, record: dict[str, Any], log: Log) -> None:
@@ -136,7 +146,7 @@ def _settle(entry: Entry, record: dict[str, Any], log: Log) -> None:
         entry.write_record(record)
         entry.remove_fifos()
     except OSError as error:
-        log.warning(f"{entry.path}: {strerror(error.errno or 0)}")
+        log.warning(f"{entry.path}: {errors.strerror(error.errno or 0)}")
 
 
 def _run_poststart(entry: Entry, record: dict[str, Any]) -> None:

@@ -1,0 +1,121 @@
+"""`delete`: ends what still runs, if that is allowed, and gives back everything that was made for a container.
+
+The same way is taken after a SIGKILL of any verb: the record and the holdings say what there may be.
+"""
+
+from __future__ import annotations
+
+from pyruntime import errors
+from pyruntime.runtime import ending, status
+from pyruntime.runtime.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyruntime.lib.log import Log
+    from pyruntime.runtime.store import Entry
+
+
+def delete(root: str, container_id: str, log: Log, *, force: bool) -> None:
+    """Ends what still runs, if that is allowed, and gives back everything that was made for the container."""
+    try:
+        entry = Store(root).open(container_id)
+        if force:
+            # Before waiting for the lock: a create or start under way ends when its init does.
+            _end_quietly(entry)
+        with entry:
+            entry.lock()
+            _delete_locked(entry, log, force=force)
+    except errors.NoSuchContainer:
+        if not force:
+            raise
+
+
+def _delete_locked(entry: Entry, log: Log, *, force: bool) -> None:
+    try:
+        record = entry.read_record()
+    except errors.NoSuchContainer:
+        # A create that was killed before its first word: nothing can run yet.
+        _release(entry, None, log, force=force)
+        entry.remove()
+        raise
+    except errors.StateError as error:
+        if error.foreign or not force:
+            raise
+        log.warning(f"{error.message}; what its holdings name is released")
+        _release(entry, None, log, force=True)
+        entry.remove()
+        return
+    now = status.status(record, entry)
+    if now not in ("stopped", "created", "creating") and not force:
+        raise errors.WrongStatus(
+            entry.id, f"cannot delete container {entry.id} that is not stopped: {now}"
+        )
+    if now != "stopped":
+        ending.end(record)
+    config = _config_of(entry, log)
+    destroy(entry, record, config, log, force=force)
+
+
+def _config_of(entry: Entry, log: Log) -> dict[str, Any]:
+    """The saved configuration as far as delete needs it: its poststop hooks."""
+    try:
+        return entry.config() if entry.has_hooks("poststop") else {}
+    except FileNotFoundError:
+        return {}  # killed before it was saved
+    except ValueError as error:
+        log.warning(f"{entry.path}/config.json: {error}; no poststop hook is run")
+        return {}
+
+
+def _end_quietly(entry: Entry) -> None:
+    try:
+        record = entry.read_record()
+        if record["status"] == "creating" or entry.is_locked_by_another():
+            ending.end(record)
+    except errors.PyruntimeError:
+        pass  # said again, and for good, under the lock
+
+
+def destroy(
+    entry: Entry,
+    record: dict[str, Any],
+    config: dict[str, Any],
+    log: Log | None = None,
+    *,
+    force: bool = False,
+) -> None:
+    """Releases the holdings of a container that has ended, forgets it, and runs its poststop hooks."""
+    if log is None:
+        from pyruntime.lib.log import Log as PlainLog
+
+        log = PlainLog()
+    try:
+        entry.lock()
+    except errors.NoSuchContainer:
+        return  # somebody else deleted it
+    _release(entry, record, log, force=force)
+    entry.remove()
+    configured = (config.get("hooks") or {}).get("poststop")
+    if configured:
+        from pyruntime.runtime import hooks
+
+        # A failure is a warning, and the others still run (runtime.md, Lifecycle 14).
+        for failure in hooks.run_all("poststop", configured, record, "stopped"):
+            log.warning(failure.message)
+
+
+def _release(entry: Entry, record: dict[str, Any] | None, log: Log, *, force: bool) -> None:
+    from pyruntime.runtime import holdings
+
+    try:
+        holdings.release_all(entry)
+    except errors.StateError as error:
+        if error.foreign or not force:
+            raise
+        log.warning(error.message)
+        if record is not None and record.get("cgroup"):
+            from pyruntime.cgroup import driver
+
+            driver.release(record["cgroup"])
