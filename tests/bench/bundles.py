@@ -29,6 +29,7 @@ class Bundles:
     def __init__(self, directory: Path, program: Path, reporter: Path) -> None:
         self.directory = directory
         self.rootfs = directory / "rootfs"
+        self.program = program
         # Beneath no existing group: the process that measures may sit in one that is not to be touched.
         self.cgroup = f"pyruntime-bench-{os.getpid()}"
         for name in DIRECTORIES:
@@ -48,6 +49,8 @@ class Bundles:
         document = copy.deepcopy(_document(kind))
         document["process"]["args"] = args
         document["root"]["path"] = str(self.rootfs)
+        for hook in document.get("hooks", {}).get("prestart", ()):
+            hook["path"] = str(self.program)
         document["linux"]["cgroupsPath"] = f"/{self.cgroup}-{kind}-{name}"
         (bundle / "config.json").write_text(json.dumps(document))
         return bundle
