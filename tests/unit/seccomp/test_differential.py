@@ -205,7 +205,7 @@ def test_conditions(arch: str, make: Callable[[random.Random], list[dict[str, An
 @BOTH_WIDTHS
 @pytest.mark.parametrize("make", [one_rule, equal_rules, repeated_argument])
 def test_many_conditions(arch: str, make: Callable[[random.Random], list[dict[str, Any]]]) -> None:
-    single_call(5, 20_000, arch, make)
+    single_call(5, 6000, arch, make)
 
 
 def several_rules(seed: int, count: int, arch: str, conditions: int) -> Counter[str]:
@@ -274,4 +274,4 @@ def test_several_rules_with_conditions(arch: str) -> None:
 @BOTH_WIDTHS
 @pytest.mark.parametrize("conditions", [1, 2, 3])
 def test_many_several_rules(arch: str, conditions: int) -> None:
-    judge(several_rules(8, 3000, arch, conditions))
+    judge(several_rules(8, 1000, arch, conditions))
