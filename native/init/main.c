@@ -180,7 +180,7 @@ static void play(struct player *p)
 
 	while (at < p->insns_end) {
 		const struct insn *i = instruction(p, at);
-		long a[ARGUMENTS] = {0}, result;
+		long a[ARGUMENTS] = {0}, result, value = 0;
 		int n;
 
 		if (!i)
@@ -189,7 +189,7 @@ static void play(struct player *p)
 			if (argument(p, kind_of(i, n), i->arg[n], &a[n]) < 0)
 				fail(p, i, PR_EBADMSG);
 		at = after(i);
-		result = execute(p, i, a);
+		result = execute(p, i, a, &value);
 		if (result < 0) {
 			if (!is_accepted(i, -result))
 				fail(p, i, -result);
@@ -200,7 +200,7 @@ static void play(struct player *p)
 		} else if (i->out != NO_REGISTER) {
 			if (i->out >= TAPE_REGISTERS)
 				fail(p, i, PR_EBADMSG);
-			p->regs[i->out] = result;
+			p->regs[i->out] = i->op == OP_SET || i->op == OP_LOAD ? value : result;
 		}
 	}
 }

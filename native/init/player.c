@@ -113,7 +113,8 @@ static _Noreturn void become(struct player *p, const struct insn *i, const long 
 
 #define TEXT(n) ((char *)(uintptr_t)a[n])
 
-long execute(struct player *p, const struct insn *i, const long *a)
+/* A negative result is an errno; what may be negative and no errno goes into `value`. */
+long execute(struct player *p, const struct insn *i, const long *a, long *value)
 {
 	switch (i->op) {
 	case OP_SYSCALL:
@@ -130,13 +131,17 @@ long execute(struct player *p, const struct insn *i, const long *a)
 		memcpy(TEXT(0), &a[1], (size_t)a[2]);
 		return 0;
 	case OP_LOAD:
-		return is_inside(p, a[0], a[1]) ? (long)load_bytes(a[0], a[1]) : -PR_EBADMSG;
+		if (!is_inside(p, a[0], a[1]))
+			return -PR_EBADMSG;
+		*value = (long)load_bytes(a[0], a[1]);
+		return 0;
 	case OP_EXPECT:
 		return expect(p, i, a);
 	case OP_JUMP:
 		return 0;
 	case OP_SET:
-		return a[0];
+		*value = a[0];
+		return 0;
 	case OP_DECIMAL:
 		return are_buffers(i, 0, 1) ? decimal(p, a[0], a[1]) : -PR_EBADMSG;
 	case OP_RESOLVE:
@@ -155,6 +160,7 @@ long execute(struct player *p, const struct insn *i, const long *a)
 	case OP_HOOK:
 		return has_room(p, i, 0, a[0], 48) ? hook(p, (const u64 *)TEXT(0)) : -PR_EBADMSG;
 	case OP_WAIT:
+		p->socket = (int)a[1]; /* from now on failures are start's */
 		return wait_for_start((int)a[0]);
 	case OP_EXEC:
 		if (!are_buffers(i, 0, 3))

@@ -49,7 +49,7 @@ enum op {
 	OP_HOME,    /* passwd fd, uid, buffer, size */
 	OP_LOOKUP,  /* name, PATH, buffer, size */
 	OP_HOOK,    /* block */
-	OP_WAIT,    /* fd */
+	OP_WAIT,    /* fd, report fd */
 	OP_EXEC,    /* path, argv, envp, report fd */
 	OP_COUNT,
 };
@@ -76,7 +76,7 @@ struct player {
 	const struct slot *slots;
 	u8 *data;
 	i64 regs[TAPE_REGISTERS];
-	int socket;
+	int socket; /* where failures are told */
 	u32 text_length;
 	char text[MESSAGE_TEXT]; /* what a failing built-in has to say */
 };
@@ -89,6 +89,6 @@ long synchronise(struct player *p, int socket, long code);
 long wait_for_start(int fd);
 void send_message(int fd, u8 type, u16 step, i32 number, const char *text, u32 length);
 int kind_of(const struct insn *i, int argument);
-long execute(struct player *p, const struct insn *i, const long *a);
+long execute(struct player *p, const struct insn *i, const long *a, long *value);
 
 #endif

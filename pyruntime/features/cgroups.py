@@ -41,8 +41,8 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     numbers = [site.hand(f"tasks {index}") for index in range(site.join_count)]
 
     def make_groups(host: Any) -> None:
-        host.cgroup = driver.prepare(
-            site.layout, linux.get("cgroupsPath"), site.container_id, linux.get("resources") or {}, host.note)
+        resources = driver.effective(linux.get("resources") or {}, spec["ociVersion"])
+        host.cgroup = driver.prepare(site.layout, linux.get("cgroupsPath"), site.container_id, resources, host.note)
         fds, host.cgroup.task_fds = host.cgroup.task_fds, []
         for number, fd in zip(numbers, fds, strict=True):
             host.give(number, fd)
@@ -55,4 +55,4 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
 
 
 def report() -> dict[str, Any]:
-    return {"linux": {"cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True}}}
+    return {"linux": {"cgroup": {"v1": True, "v2": False, "systemd": False, "systemdUser": False, "rdma": True}}}

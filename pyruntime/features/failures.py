@@ -44,6 +44,5 @@ def exit_words(status: int) -> str:
 
 
 def readable(data: bytes) -> str:
-    """Output of a hook is data: nothing in it may drive a terminal or start a new log line."""
-    text = data.decode("utf-8", "backslashreplace")
-    return "".join([letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text])
+    """Output of a hook is data; the log escapes what could drive a terminal or start a new line (lib/log.py)."""
+    return data.decode("utf-8", "backslashreplace")

@@ -24,6 +24,7 @@ KEY_PERMISSIONS = 0x3F1B0000  # possessor: all; user: view, read, search, link
 ALL_CPUS = b"\xff" * 128
 LAST_FD = 0xFFFFFFFF
 CLOSE_RANGE_CLOEXEC = 4
+TIMER_SLACK_NS = 50_000  # the kernel's own default; 0 would mean our caller's
 READY = ord("R")
 
 
@@ -47,8 +48,10 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         ]
     yield Step(moments.SESSION, "", "new session and keyring", session)
     # As runc: the caller's affinity is not the container's; the cpuset decides.
-    yield Step(moments.EXECUTION, "", "reset the cpu affinity",
-               [sys(lib.NR_sched_setaffinity, 0, len(ALL_CPUS), ALL_CPUS, ok=(EINVAL, EPERM))])
+    yield Step(moments.EXECUTION, "", "reset cpu affinity and timer slack", [
+        sys(lib.NR_sched_setaffinity, 0, len(ALL_CPUS), ALL_CPUS, ok=(EINVAL, EPERM)),
+        sys(lib.NR_prctl, lib.PR_SET_TIMERSLACK, TIMER_SLACK_NS),
+    ])
     yield Step(moments.SWEEP, "", "close every descriptor of the host", _sweep(site))
     yield Step(moments.PARENT_DEATH, "", "die with the runtime, as the new user", die_with_parent)
     yield Step(moments.RELEASE, "", "report ready", [
@@ -56,7 +59,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         builtin(SYNC, site.socket_fd, READY),
         *([] if site.inline else [sys(lib.NR_close, site.socket_fd)]),
     ])
-    yield Step(moments.WAIT, "", "wait for start", [builtin(WAIT, site.start_fd)])
+    yield Step(moments.WAIT, "", "wait for start", [builtin(WAIT, site.start_fd, site.report_fd)])
 
 
 def _sweep(site: Site) -> list[Any]:

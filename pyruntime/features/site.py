@@ -23,7 +23,7 @@ class Site:
     __slots__ = (
         "bundle", "container_id", "rootfs", "preserve_fds", "inline", "terminal", "no_pivot", "new_keyring",
         "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "machine",
-        "first_fd", "handed", "root", "procfs", "needs_procfs", "mount_ids", "joined", "created", "hook_state",
+        "first_fd", "handed", "root", "procfs", "needs_procfs", "mount_ids", "joined", "joined_fds", "created", "hook_state",
         "warnings",
     )  # fmt: skip
 
@@ -50,6 +50,7 @@ class Site:
         self.mount_ids: list[tuple[str, str, Reg]] = []  # destination, pointer, mount id: for the final check
         self.created: set[str] = set()  # namespaces made new
         self.joined: dict[str, str] = {}  # namespaces joined, with their paths
+        self.joined_fds: dict[str, int] = {}  # the numbers of their descriptors in the init
         self.hook_state: dict[str, Buffer] = {}
         self.warnings: list[str] = []
 

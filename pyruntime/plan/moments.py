@@ -66,6 +66,11 @@ TABLE = (
     ("CONSOLE", "init", "from the container's own devpts, by descriptor (CVE-2025-52565)"),
     ("SYSCTL", "init", "through our procfs, before anything becomes read-only"),
     (
+        "CHECK",
+        "init",
+        "all mounts stand; a directory renamed away would have taken its mount along",
+    ),
+    (
         "READONLY_PATHS",
         "init",
         "after the hooks, which may add mounts; clones need their source in our namespace",
@@ -79,11 +84,6 @@ TABLE = (
         "LATE_READONLY",
         "init",
         "tmpfs, /dev and the root had to be writable until now (CVE-2026-115521: by descriptor)",
-    ),
-    (
-        "CHECK",
-        "init",
-        "the result is compared with the plan: a directory renamed away took its mount along",
     ),
     ("PIVOT", "init", "from here on nothing of the host's tree can be named (CVE-2024-21626)"),
     ("ROOT_PROPAGATION", "init", "the container's own choice for /, after the old root is gone"),
@@ -126,7 +126,7 @@ NAMES = tuple(row[0] for row in TABLE)
 SIDES = tuple(row[1] for row in TABLE)
 
 (CGROUP, SOURCES, SPAWN, IDENTITY, BIRTH, JOIN_CGROUP, CGROUP_NAMESPACE, SESSION, LOOPBACK, PROCFS, PROPAGATION,
- ROOT, MOUNT, DEVICES, DEV_LINKS, HOOKS_RUNTIME, HOOKS_CONTAINER, WORKING_DIRECTORY, CONSOLE, SYSCTL, READONLY_PATHS,
- MASKS, LATE_READONLY, CHECK, PIVOT, ROOT_PROPAGATION, HOST_NAMES, HOME, SWEEP, EXECUTION, LIMITS,
+ ROOT, MOUNT, DEVICES, DEV_LINKS, HOOKS_RUNTIME, HOOKS_CONTAINER, WORKING_DIRECTORY, CONSOLE, SYSCTL, CHECK,
+ READONLY_PATHS, MASKS, LATE_READONLY, PIVOT, ROOT_PROPAGATION, HOST_NAMES, HOME, SWEEP, EXECUTION, LIMITS,
  NO_NEW_PRIVILEGES, SECCOMP_EARLY, CREDENTIALS, PARENT_DEATH, CHDIR, LOOKUP, RELEASE, READY, SECCOMP_LATE, WAIT,
  HOOKS_START, EXEC) = range(len(TABLE))  # fmt: skip

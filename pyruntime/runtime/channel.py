@@ -60,11 +60,11 @@ class Channel:
         return Message(packet, fds[0] if fds else -1)
 
     def go(self) -> None:
-        self.socket.send(HEADER.pack(ord("G"), 0, 0, 0, 0))
+        self.socket.send(HEADER.pack(ord("G"), 0, 0, 0, 0), _socket.MSG_NOSIGNAL)
 
     def fill(self, slot: int, value: bytes) -> None:
         """A late value for its slot on the tape."""
-        self.socket.send(HEADER.pack(ord("L"), 0, slot, 0, len(value)) + value)
+        self.socket.send(HEADER.pack(ord("L"), 0, slot, 0, len(value)) + value, _socket.MSG_NOSIGNAL)
 
     def close(self) -> None:
         self.socket.close()

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import posix
 
+import _signal
+
 from pyruntime import features
 from pyruntime.cgroup import detect, driver
 from pyruntime.errors import BundleError, InternalError, KernelError, StepError, UsageError, strerror
@@ -39,6 +41,8 @@ class Creation:
     """One container on its way to `created`."""
 
     def __init__(self, request: CreateRequest, *, inline: bool = False) -> None:
+        # A caller that ignores SIGCHLD would make the init's end, and a hook's, vanish unseen.
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         self.request = request
         self.inline = inline
         self.warnings: list[Any] = []
@@ -229,6 +233,10 @@ class Creation:
         finally:
             host.entry.remove()
             host.entry.close()
+        configured = (self.spec.get("hooks") or {}).get("poststop")
+        if configured and host.pid:
+            for failure in hooks.run_all("poststop", configured, host.record, "stopped"):
+                self.request.log.warning(failure.message)
 
 
 def create(request: CreateRequest) -> None:

@@ -11,7 +11,7 @@ from pyruntime.errors import InternalError
 from pyruntime.kernel import calls
 from pyruntime.runtime import channel, hooks
 from pyruntime.runtime.create import Creation
-from pyruntime.runtime.relay import Relay, Signals, find_terminal
+from pyruntime.runtime.relay import Relay, Signals, find_terminal, resize
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def run(request: CreateRequest) -> int:
     host = creation.make()
     signals = None if request.detach else Signals()
     try:
+        if terminal >= 0:
+            resize(terminal, creation.terminal_fd)  # before the program can ask for it
         _start(creation, host)
         host.entry.unlock()
         if signals is None:

@@ -11,7 +11,7 @@ import posix
 import select
 import time
 
-from _signal import SIGKILL, SIGPIPE, SIGXFSZ
+import _signal
 
 from pyruntime.errors import HookError, strerror
 from pyruntime.features.failures import exit_words, readable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 OUTPUT_LIMIT = 4096  # bytes of each stream that are kept
 ROUNDS_AFTER_EXIT = 64
+DEFAULTS = (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGCHLD)
 
 
 def state_json(record: dict[str, Any], status: str) -> str:
@@ -45,7 +46,7 @@ def run(kind: str, hooks: list[dict[str, Any]], record: dict[str, Any], status: 
 
 
 def run_all(kind: str, hooks: list[dict[str, Any]], record: dict[str, Any], status: str) -> list[HookError]:
-    """Runs every hook even if others fail; what failed is returned (runtime.md: poststop only warns)."""
+    """Every hook even if others fail; the failures, which are warnings (runtime.md, Lifecycle, poststop)."""
     state = state_json(record, status).encode("utf-8", "surrogateescape")
     failures = []
     for index, hook in enumerate(hooks):
@@ -57,6 +58,9 @@ def run_all(kind: str, hooks: list[dict[str, Any]], record: dict[str, Any], stat
 
 
 def _run_one(hook: dict[str, Any], state: bytes, bundle: str, head: str, pointer: str) -> None:
+    # A hook need not read its input, and a caller that ignores SIGCHLD must not make the hook's end vanish.
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     stdin, stdout, stderr = _Pipe(), _Pipe(), _Pipe()
     timeout = hook.get("timeout")
     try:
@@ -133,7 +137,7 @@ def _spawn(hook: dict[str, Any], bundle: str, stdin: _Pipe, stdout: _Pipe, stder
     posix.chdir(bundle)
     try:
         pid = posix.posix_spawn(hook["path"], hook.get("args") or [hook["path"]], env, file_actions=actions,
-                                setpgroup=0, setsigmask=(), setsigdef=(SIGPIPE, SIGXFSZ))
+                                setpgroup=0, setsigmask=(), setsigdef=DEFAULTS)
     finally:
         if before >= 0:
             posix.fchdir(before)
@@ -201,6 +205,6 @@ def _feed(stdin: _Pipe, state: bytes) -> bytes:
 def _kill_group(pid: int) -> None:
     for target in (-pid, pid):
         try:
-            posix.kill(target, SIGKILL)
+            posix.kill(target, _signal.SIGKILL)
         except OSError:
             pass  # the group may not exist yet, or no longer

@@ -66,6 +66,14 @@ def find_terminal() -> int:
         raise StepError(f"open /dev/tty: {strerror(number)}", "/process/terminal", errno=number) from error
 
 
+def resize(terminal: int, master: int) -> None:
+    """The container's terminal gets the size of ours."""
+    try:
+        calls.copy_window_size(terminal, master)
+    except KernelError:
+        pass  # a terminal without a size, such as a serial line
+
+
 class Relay:
     """Runs until the init, our child `pid`, has ended; then its wait status is known."""
 
@@ -78,8 +86,6 @@ class Relay:
         self.stdin_open = master >= 0
         self.status: int | None = None
         self.raw = calls.RawTerminal(terminal) if terminal >= 0 else None
-        if master >= 0:
-            self._resize()
 
     def run(self) -> int:
         """The wait status."""
@@ -117,18 +123,12 @@ class Relay:
         if number == _signal.SIGCHLD:
             self._reap()
         elif number == _signal.SIGWINCH and self.master >= 0:
-            self._resize()
+            resize(self.terminal, self.master)
         elif number not in KEPT and self.status is None:
             try:
                 _signal.pidfd_send_signal(self.pidfd, number)
             except ProcessLookupError:
                 pass  # it ended a moment ago; the next round sees it
-
-    def _resize(self) -> None:
-        try:
-            calls.copy_window_size(self.terminal, self.master)
-        except KernelError:
-            pass  # a terminal without a size, such as a serial line
 
     def _reap(self) -> None:
         """The init, and orphans of the container that have become ours."""
