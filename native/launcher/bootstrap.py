@@ -5,9 +5,10 @@ Built-in C modules, modules frozen into the executable, and the few extension mo
 `_lock_unlock_module` by these names; everything else of importlib (finders, loaders, specs, locks,
 bytecode files) would only be start-up time here.
 
-A frozen module is lazy: an import makes it, and its body runs when a name of it is first used. A
-verb therefore pays for `from pyruntime import errors` only when it raises one (the classes of that
-module alone are a fifth of the whole start). `from x import name` uses the name at once.
+Modules are lazy: an import makes them, and the body runs when a name of it is first used. A verb
+therefore pays for `import errno` or `from pyruntime import errors` only when something goes wrong
+(the classes of the latter alone are a tenth of the whole start). `from x import name` uses the name
+at once.
 
 No module but `sys` and `_imp` may be imported at the top: this *is* the import system.
 """
@@ -37,12 +38,9 @@ def _find_and_load(name, import_):
 
 def _load(name, import_):
     if _imp.is_frozen(name):
-        return _make_lazy(name)
+        return _make_lazy(name, _run_frozen)
     if _imp.is_builtin(name):
-        module = _imp.create_builtin(_spec(name, None))
-        sys.modules[name] = module
-        _imp.exec_builtin(module)
-        return module
+        return _make_lazy(name, _run_builtin)
     if name not in EXTENSIONS:
         raise ModuleNotFoundError(f"no module named {name!r} in the launcher", name=name)
     library = _find_and_load("_launcher", import_).library()
@@ -52,10 +50,21 @@ def _load(name, import_):
     return module
 
 
-def _make_lazy(name):
+def _run_frozen(name, namespace):
+    exec(_imp.get_frozen_object(name), namespace)
+
+
+def _run_builtin(name, namespace):
+    """What a C module has is its functions and constants: a copy of them is as good."""
+    module = _imp.create_builtin(_spec(name, None))
+    _imp.exec_builtin(module)
+    namespace.update(module.__dict__)
+
+
+def _make_lazy(name, run):
     module = type(sys)(name)
     namespace = module.__dict__
-    if _imp.is_frozen_package(name):
+    if run is _run_frozen and _imp.is_frozen_package(name):
         # The C code asks us for submodules named in `from x import y` only if this exists.
         namespace["__path__"] = []
 
@@ -67,7 +76,7 @@ def _make_lazy(name):
         # that imports us in a circle sees what is there so far, as everywhere.
         del namespace["__getattr__"]
         try:
-            exec(_imp.get_frozen_object(name), namespace)
+            run(name, namespace)
         except BaseException:
             namespace["__getattr__"] = run_body
             raise

@@ -96,7 +96,8 @@ def build_fast(package: Path, out: Path, files: dict[str, tuple[Path, str]]) -> 
     symbols = needed_symbols(archive, [file for file, _ in files.values()])
     exported = out / "exported.ld"
     exported.write_text("{\n" + "".join(f"  {name};\n" for name in symbols) + "};\n")
-    sources = [str(HERE / "launcher.c"), str(HERE / "inittab.c"), str(out / "frozen.c")]
+    sources = [str(HERE / name) for name in ("launcher.c", "heap.c", "inittab.c")]
+    sources.append(str(out / "frozen.c"))
     keep = [f"-Wl,-u,{name}" for name in symbols]
     include = ["-isystem", sysconfig.get_path("include"), f"-I{HERE}", "-DPy_BUILD_CORE"]
     output = ["-o", str(out / "pyruntime"), f"-Wl,--dynamic-list={exported}"]

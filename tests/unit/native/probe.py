@@ -92,6 +92,21 @@ def codecs() -> None:
                 say("a\u20ac".encode(codec, errors))
 
 
+def heap() -> None:
+    """More than the launcher's own region holds: large, growing, shrinking and many."""
+    kept = [bytes([number % 251]) * (600 + number * 7) for number in range(1500)]
+    grown = bytearray()
+    for number in range(3000):
+        grown += bytes([number % 256]) * 1000
+    huge = bytearray(3 << 20)
+    small = [{str(number): number} for number in range(20000)]
+    del grown[1000:]
+    say(all(block == block[:1] * (600 + at * 7) for at, block in enumerate(kept)))
+    say((bytes(grown) == bytes(1000), not any(huge), len(small), small[19999]))
+    del kept, huge, small
+    say(sum(len(bytes(100000)) for _ in range(1000)))
+
+
 def main(arguments: list[str]) -> int:
     verb = arguments[0] if arguments else ""
     if verb == "status":

@@ -123,6 +123,15 @@ def test_modules_work_without_the_rest_of_the_interpreter(launcher: Path) -> Non
     ], done.stderr
 
 
+def test_memory_beyond_the_first_huge_page(launcher: Path) -> None:
+    done = run(launcher, "heap")
+    assert done.stdout.splitlines() == [
+        "True",
+        "(True, True, 20000, {'19999': 19999})",
+        "100000000",
+    ], done.stderr
+
+
 def test_error_handlers_of_codecs(launcher: Path) -> None:
     handlers = ["ignore", "replace", "backslashreplace", "surrogateescape"]
     done = run(launcher, "codecs", *handlers)
