@@ -42,12 +42,19 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
 
     def make_groups(host: Any) -> None:
         resources = driver.effective(linux.get("resources") or {}, spec["ociVersion"])
-        host.cgroup = driver.prepare(site.layout, linux.get("cgroupsPath"), site.container_id, resources, host.note)
+        host.cgroup = driver.prepare(
+            site.layout, linux.get("cgroupsPath"), site.container_id, resources, host.note
+        )
         fds, host.cgroup.task_fds = host.cgroup.task_fds, []
         for number, fd in zip(numbers, fds, strict=True):
             host.give(number, fd)
 
-    yield Step(moments.CGROUP, "/linux/cgroupsPath", "make the cgroups and set their limits", run=make_groups)
+    yield Step(
+        moments.CGROUP,
+        "/linux/cgroupsPath",
+        "make the cgroups and set their limits",
+        run=make_groups,
+    )
     ops = []
     for number in numbers:
         ops += [sys(lib.NR_write, number, "0", 1), sys(lib.NR_close, number)]
@@ -55,4 +62,14 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
 
 
 def report() -> dict[str, Any]:
-    return {"linux": {"cgroup": {"v1": True, "v2": False, "systemd": False, "systemdUser": False, "rdma": True}}}
+    return {
+        "linux": {
+            "cgroup": {
+                "v1": True,
+                "v2": False,
+                "systemd": False,
+                "systemdUser": False,
+                "rdma": True,
+            }
+        }
+    }

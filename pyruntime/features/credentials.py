@@ -51,14 +51,20 @@ def masks(process: dict[str, Any], site: Site) -> dict[str, int]:
         mask = 0
         for capability in wanted.get(name) or ():
             number = NUMBERS.get(capability)
-            if number is None or number > site.last_capability or not site.capabilities >> number & 1:
+            if (
+                number is None
+                or number > site.last_capability
+                or not site.capabilities >> number & 1
+            ):
                 refused.add(capability)
             else:
                 mask |= 1 << number
         result[name] = mask
     result["ambient"] &= result["permitted"] & result["inheritable"]
     if refused:
-        site.warnings.append(f"ignoring unknown or unavailable capabilities: {' '.join(sorted(refused))}")
+        site.warnings.append(
+            f"ignoring unknown or unavailable capabilities: {' '.join(sorted(refused))}"
+        )
     return result
 
 
@@ -69,13 +75,24 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     sets = masks(process, site)
     user = process["user"]
     if process.get("noNewPrivileges"):
-        yield Step(moments.NO_NEW_PRIVILEGES, "/process/noNewPrivileges", "set no_new_privs",
-                   [sys(lib.NR_prctl, lib.PR_SET_NO_NEW_PRIVS, 1)])
-    drop = [sys(lib.NR_prctl, lib.PR_CAPBSET_DROP, number)
-            for number in range(site.last_capability + 1) if not sets["bounding"] >> number & 1]
-    yield Step(moments.CREDENTIALS, "/process/capabilities/bounding", "limit the bounding set", drop)
+        yield Step(
+            moments.NO_NEW_PRIVILEGES,
+            "/process/noNewPrivileges",
+            "set no_new_privs",
+            [sys(lib.NR_prctl, lib.PR_SET_NO_NEW_PRIVS, 1)],
+        )
+    drop = [
+        sys(lib.NR_prctl, lib.PR_CAPBSET_DROP, number)
+        for number in range(site.last_capability + 1)
+        if not sets["bounding"] >> number & 1
+    ]
+    yield Step(
+        moments.CREDENTIALS, "/process/capabilities/bounding", "limit the bounding set", drop
+    )
     yield Step(moments.CREDENTIALS, "/process/user", _describe(user), _become(user))
-    yield Step(moments.CREDENTIALS, "/process/capabilities", "set capabilities", _capabilities(sets))
+    yield Step(
+        moments.CREDENTIALS, "/process/capabilities", "set capabilities", _capabilities(sets)
+    )
 
 
 def _describe(user: dict[str, Any]) -> str:
@@ -103,11 +120,14 @@ def _become(user: dict[str, Any]) -> list[Any]:
 def _capabilities(sets: dict[str, int]) -> list[Any]:
     """struct __user_cap_data_struct[2]: effective, permitted, inheritable, low halves then high halves."""
     three = [sets["effective"], sets["permitted"], sets["inheritable"]]
-    data = b"".join([(mask & 0xFFFFFFFF).to_bytes(4, "little") for mask in three]
-                    + [(mask >> 32).to_bytes(4, "little") for mask in three])
+    data = b"".join(
+        [(mask & 0xFFFFFFFF).to_bytes(4, "little") for mask in three]
+        + [(mask >> 32).to_bytes(4, "little") for mask in three]
+    )
     raise_ambient = [
         sys(lib.NR_prctl, lib.PR_CAP_AMBIENT, lib.PR_CAP_AMBIENT_RAISE, number)
-        for number in range(64) if sets["ambient"] >> number & 1
+        for number in range(64)
+        if sets["ambient"] >> number & 1
     ]
     return [
         sys(lib.NR_prctl, lib.PR_CAP_AMBIENT, lib.PR_CAP_AMBIENT_CLEAR_ALL),

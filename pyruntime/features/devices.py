@@ -6,11 +6,30 @@ the same device or is replaced, never opened (CVE-2026-41579).
 
 from __future__ import annotations
 
-from pyruntime.features.fields import MODE, RDEV_MAJOR, RDEV_MINOR, S_IFBLK, S_IFCHR, S_IFIFO, S_IFMT, SCRATCH
-from pyruntime.features.mounts import clean
+from pyruntime.features.fields import (
+    MODE,
+    RDEV_MAJOR,
+    RDEV_MINOR,
+    S_IFBLK,
+    S_IFCHR,
+    S_IFIFO,
+    S_IFMT,
+    SCRATCH,
+)
+from pyruntime.features.inside import clean
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import DIRECTORY, END, MAKE_DIRECTORY, Reg, Step, expect, jump, resolve, sys
+from pyruntime.plan.step import (
+    DIRECTORY,
+    END,
+    MAKE_DIRECTORY,
+    Reg,
+    Step,
+    expect,
+    jump,
+    resolve,
+    sys,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +41,14 @@ if TYPE_CHECKING:
 PROPERTIES = ("linux.devices",)
 
 TYPES = {"c": S_IFCHR, "u": S_IFCHR, "b": S_IFBLK, "p": S_IFIFO}
-DEFAULTS = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
+DEFAULTS = (
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+)
 LINKS = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
          ("stderr", "/proc/self/fd/2"))  # fmt: skip
 ENOENT, EEXIST, ENOTDIR = 2, 17, 20
@@ -41,8 +67,11 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def brings_own_dev(spec: dict[str, Any]) -> bool:
     """A bind over /dev: the engine decides what is in it, nothing is made there."""
-    return any(clean(mount["destination"]) == "/dev" and {"bind", "rbind"} & set(mount.get("options") or ())
-               for mount in spec.get("mounts") or ())
+    return any(
+        clean(mount["destination"]) == "/dev"
+        and {"bind", "rbind"} & set(mount.get("options") or ())
+        for mount in spec.get("mounts") or ()
+    )
 
 
 def makedev(major: int, minor: int) -> int:
@@ -53,8 +82,10 @@ def makedev(major: int, minor: int) -> int:
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     if brings_own_dev(spec) or not site.has("mount"):
         return
-    wanted = {f"/dev/{name}": (S_IFCHR | 0o666, major, minor, 0, 0, "/linux/devices")
-              for name, major, minor in DEFAULTS}
+    wanted = {
+        f"/dev/{name}": (S_IFCHR | 0o666, major, minor, 0, 0, "/linux/devices")
+        for name, major, minor in DEFAULTS
+    }
     for index, device in enumerate(spec.get("linux", {}).get("devices") or ()):
         mode = TYPES[device["type"]] | (device.get("fileMode", 0o666) & 0o7777)
         wanted[clean(device["path"])] = (
@@ -70,12 +101,23 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             ops.append(resolve(site.root, parent or "/", directory, MAKE_DIRECTORY | DIRECTORY))
         ops += _node(directory, name, mode, major, minor, uid, gid)
         yield Step(moments.DEVICES, pointer, f"make device `{path}`", ops)
-    yield Step(moments.DEV_LINKS, "/linux/devices", "make the links in /dev", _links(directories["/dev"], site))
-    yield Step(moments.DEV_LINKS, "/linux/devices", "forget the device directories",
-               [sys(lib.NR_close, reg) for reg in directories.values()])
+    yield Step(
+        moments.DEV_LINKS,
+        "/linux/devices",
+        "make the links in /dev",
+        _links(directories["/dev"], site),
+    )
+    yield Step(
+        moments.DEV_LINKS,
+        "/linux/devices",
+        "forget the device directories",
+        [sys(lib.NR_close, reg) for reg in directories.values()],
+    )
 
 
-def _node(directory: Reg, name: str, mode: int, major: int, minor: int, uid: int, gid: int) -> list[Any]:
+def _node(
+    directory: Reg, name: str, mode: int, major: int, minor: int, uid: int, gid: int
+) -> list[Any]:
     number = makedev(major, minor)
     make = [sys(lib.NR_mknodat, directory, name, mode, number)]
     if uid or gid:

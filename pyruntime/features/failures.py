@@ -9,7 +9,9 @@ EXITED = 0x100000
 """native/init/hook.c: what follows is a wait status rather than an errno."""
 
 
-def hook_failure(kind: str, index: int, path: str, timeout: float, number: int, text: bytes) -> HookError:
+def hook_failure(
+    kind: str, index: int, path: str, timeout: float, number: int, text: bytes
+) -> HookError:
     """runc's words for a hook that failed; engines show them."""
     if number == ETIME:
         words = f"hook ran past specified timeout of {timeout:.1f}s"
@@ -18,7 +20,9 @@ def hook_failure(kind: str, index: int, path: str, timeout: float, number: int, 
         words = f"{exit_words(number & 0xFFFF)}, stdout: {readable(out)}, stderr: {readable(err)}"
     else:
         words = f"fork/exec {path}: {strerror(number)}"
-    return HookError(f"error running {kind} hook #{index}: {words}", f"/hooks/{kind}/{index}", errno=number)
+    return HookError(
+        f"error running {kind} hook #{index}: {words}", f"/hooks/{kind}/{index}", errno=number
+    )
 
 
 def missing_program(name: str, number: int) -> ProgramError:
@@ -29,8 +33,12 @@ def missing_program(name: str, number: int) -> ProgramError:
         words = f"stat {name}: no such file or directory"
     else:
         words = strerror(number)
-    return ProgramError(f'unable to start container process: exec: "{name}": {words}', "/process/args/0",
-                        "container", number)
+    return ProgramError(
+        f'unable to start container process: exec: "{name}": {words}',
+        "/process/args/0",
+        "container",
+        number,
+    )
 
 
 def failed_exec(name: str, number: int) -> ProgramError:

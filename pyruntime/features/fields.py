@@ -41,14 +41,17 @@ def mount_id_of(fd: Any, out: Reg) -> list[Any]:
     return [statx_of(fd), load(MOUNT_ID, 8, out)]
 
 
-def set_attributes(fd: Any, set_: int, clear: int = 0, propagation: int = 0, *, recursive: bool = False) -> Any:
+def set_attributes(
+    fd: Any, set_: int, clear: int = 0, propagation: int = 0, *, recursive: bool = False
+) -> Any:
     """mount_setattr(2) on what a descriptor stands for."""
     flags = AT_EMPTY | (lib.AT_RECURSIVE if recursive else 0)
     return sys(lib.NR_mount_setattr, fd, "", flags, Pointers((set_, clear, propagation, 0)), 32)
 
 
-def open_beneath(fd: Any, path: str, flags: int, rules: int, out: Reg, ok: tuple[int, ...] = (),
-                 skip: int = 0) -> Any:
+def open_beneath(
+    fd: Any, path: str, flags: int, rules: int, out: Reg, ok: tuple[int, ...] = (), skip: int = 0
+) -> Any:
     """openat2(2) with RESOLVE_* rules."""
     how = Pointers((flags | lib.O_CLOEXEC, 0, rules))
     return sys(lib.NR_openat2, fd, path, how, 24, out=out, ok=ok, skip=skip)

@@ -44,14 +44,24 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     for kind in inside:
         site.hook_state[kind] = Buffer(_room(spec, site), late=True)
     if inside or hooks.get("prestart") or hooks.get("createRuntime"):
-        yield Step(moments.HOOKS_RUNTIME, "/hooks", "run the hooks of the runtime's side",
-                   [builtin(SYNC, site.socket_fd, SYNC_CODE)], run=lambda host: host.run_hooks())
+        yield Step(
+            moments.HOOKS_RUNTIME,
+            "/hooks",
+            "run the hooks of the runtime's side",
+            [builtin(SYNC, site.socket_fd, SYNC_CODE)],
+            run=lambda host: host.run_hooks(),
+        )
     places = {"createContainer": moments.HOOKS_CONTAINER, "startContainer": moments.HOOKS_START}
     for kind in inside:
         for index, hook in enumerate(hooks[kind]):
             pointer = f"/hooks/{kind}/{index}"
-            yield Step(places[kind], pointer, f"run {kind} hook #{index} `{hook['path']}`",
-                       [builtin(HOOK, _block(kind, hook, spec, site))], failure=_failure(kind, index, hook))
+            yield Step(
+                places[kind],
+                pointer,
+                f"run {kind} hook #{index} `{hook['path']}`",
+                [builtin(HOOK, _block(kind, hook, spec, site))],
+                failure=_failure(kind, index, hook),
+            )
 
 
 def _room(spec: dict[str, Any], site: Site) -> int:
@@ -68,7 +78,16 @@ def _block(kind: str, hook: dict[str, Any], spec: dict[str, Any], site: Site) ->
         env = (spec.get("process") or {}).get("env") or () if kind == "startContainer" else ()
     args = hook.get("args") or [hook["path"]]
     timeout_ms = int(hook.get("timeout") or 0) * 1000
-    return Pointers((hook["path"], Pointers((*args, 0)), Pointers((*env, 0)), site.hook_state[kind], 0, timeout_ms))
+    return Pointers(
+        (
+            hook["path"],
+            Pointers((*args, 0)),
+            Pointers((*env, 0)),
+            site.hook_state[kind],
+            0,
+            timeout_ms,
+        )
+    )
 
 
 def _failure(kind: str, index: int, hook: dict[str, Any]) -> Callable[[int, bytes], Exception]:

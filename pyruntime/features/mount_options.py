@@ -38,8 +38,15 @@ ATTRIBUTES = {
 }
 
 # Flags of the file system context; those fsconfig(2) does not know go by mount(2).
-CONTEXT = {"sync": "sync", "async": "async", "dirsync": "dirsync", "lazytime": "lazytime",
-           "nolazytime": "nolazytime", "mand": "mand", "nomand": "nomand"}
+CONTEXT = {
+    "sync": "sync",
+    "async": "async",
+    "dirsync": "dirsync",
+    "lazytime": "lazytime",
+    "nolazytime": "nolazytime",
+    "mand": "mand",
+    "nomand": "nomand",
+}
 BY_MOUNT2 = {"iversion": 1 << 23, "noiversion": 0}
 NOTHING = ("defaults", "silent", "loud")
 

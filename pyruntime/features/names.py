@@ -24,7 +24,9 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         value = spec.get(name)
         if value and not uts:
             yield f"/{name}", f"unable to set {name} without a private UTS namespace"
-        elif value and (len(value.encode("utf-8", "surrogateescape")) > NAME_LIMIT or "\0" in value):
+        elif value and (
+            len(value.encode("utf-8", "surrogateescape")) > NAME_LIMIT or "\0" in value
+        ):
             yield f"/{name}", f"longer than the kernel's {NAME_LIMIT} bytes"
 
 
@@ -33,4 +35,9 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         value = spec.get(name)
         if value:
             data = value.encode("utf-8", "surrogateescape")
-            yield Step(moments.HOST_NAMES, f"/{name}", f"set {name} to `{value}`", [sys(call, data, len(data))])
+            yield Step(
+                moments.HOST_NAMES,
+                f"/{name}",
+                f"set {name} to `{value}`",
+                [sys(call, data, len(data))],
+            )

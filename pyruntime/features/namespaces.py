@@ -52,7 +52,9 @@ def survey(spec: dict[str, Any], site: Site) -> None:
         kind, path = entry["type"], entry.get("path")
         if kind in ("user", "time") or (kind == "pid" and path):
             what = f"joining a {kind} namespace" if path else f"a new {kind} namespace"
-            raise UnsupportedError(f"{what} (/linux/namespaces) is not supported by this version of pyruntime")
+            raise UnsupportedError(
+                f"{what} (/linux/namespaces) is not supported by this version of pyruntime"
+            )
         if path:
             site.joined[kind] = path
         else:
@@ -75,8 +77,12 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         if path:
             yield from _join(kind, path, pointer, site)
         elif kind == "cgroup":
-            yield Step(moments.CGROUP_NAMESPACE, pointer, "unshare the cgroup namespace",
-                       [sys(lib.NR_unshare, lib.CLONE_NEWCGROUP)])
+            yield Step(
+                moments.CGROUP_NAMESPACE,
+                pointer,
+                "unshare the cgroup namespace",
+                [sys(lib.NR_unshare, lib.CLONE_NEWCGROUP)],
+            )
         elif kind == "network":
             yield _loopback(pointer)
 
@@ -86,29 +92,44 @@ def _join(kind: str, path: str, pointer: str, site: Site) -> Iterator[Step]:
 
     def open_namespace(host: Any) -> None:
         try:
-            fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY)
+            fd = posix.open(
+                path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
+            )
             host.give(number, fd)
             found = calls.ns_type(fd)
         except KernelError:
             found = 0
         if found != FLAGS[kind]:
-            raise StepError(f"join {kind} namespace: `{path}` is not a {kind} namespace: invalid argument", pointer)
+            raise StepError(
+                f"join {kind} namespace: `{path}` is not a {kind} namespace: invalid argument",
+                pointer,
+            )
 
     yield Step(moments.SOURCES, pointer, f"open the {kind} namespace `{path}`", run=open_namespace)
     moment = moments.CGROUP_NAMESPACE if kind == "cgroup" else moments.BIRTH
-    yield Step(moment, pointer, f"join the {kind} namespace `{path}`", [sys(lib.NR_setns, number, FLAGS[kind])])
+    yield Step(
+        moment,
+        pointer,
+        f"join the {kind} namespace `{path}`",
+        [sys(lib.NR_setns, number, FLAGS[kind])],
+    )
 
 
 def _loopback(pointer: str) -> Step:
     """struct ifreq: 16 bytes of name, then the flags."""
     fd = Reg("loopback")
     request = Buffer(b"lo".ljust(16, b"\0") + bytes(24))
-    return Step(moments.LOOPBACK, pointer, "bring the loopback interface up", [
-        sys(lib.NR_socket, lib.AF_INET, lib.SOCK_DGRAM | lib.SOCK_CLOEXEC, 0, out=fd),
-        store(At(request, 16), lib.IFF_UP, 2),
-        sys(lib.NR_ioctl, fd, lib.SIOCSIFFLAGS, request),
-        sys(lib.NR_close, fd),
-    ])
+    return Step(
+        moments.LOOPBACK,
+        pointer,
+        "bring the loopback interface up",
+        [
+            sys(lib.NR_socket, lib.AF_INET, lib.SOCK_DGRAM | lib.SOCK_CLOEXEC, 0, out=fd),
+            store(At(request, 16), lib.IFF_UP, 2),
+            sys(lib.NR_ioctl, fd, lib.SIOCSIFFLAGS, request),
+            sys(lib.NR_close, fd),
+        ],
+    )
 
 
 def report() -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pyruntime.features.fields import (
     set_attributes,
     statx_of,
 )
-from pyruntime.features.mounts import clean
+from pyruntime.features.inside import clean
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.plan.step import END, Reg, Step, assign, expect, resolve, sys
@@ -49,18 +49,34 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     linux = spec.get("linux", {})
     for index, path in enumerate(linux.get("readonlyPaths") or ()):
-        yield Step(moments.READONLY_PATHS, f"/linux/readonlyPaths/{index}", f"make `{path}` read-only",
-                   _read_only(clean(path), site))
+        yield Step(
+            moments.READONLY_PATHS,
+            f"/linux/readonlyPaths/{index}",
+            f"make `{path}` read-only",
+            _read_only(clean(path), site),
+        )
     masked = dict.fromkeys(clean(path) for path in linux.get("maskedPaths") or ())
     if masked:
         null, empty = Reg("null"), Reg("empty")
-        yield Step(moments.MASKS, "/linux/maskedPaths", "prepare the sources of the masks",
-                   [*_prove_null(null), *_empty_directory(empty)])
+        yield Step(
+            moments.MASKS,
+            "/linux/maskedPaths",
+            "prepare the sources of the masks",
+            [*_prove_null(null), *_empty_directory(empty)],
+        )
         for index, path in enumerate(masked):
-            yield Step(moments.MASKS, f"/linux/maskedPaths/{index}", f"mask `{path}`",
-                       _mask(path, null, empty, site))
-        yield Step(moments.MASKS, "/linux/maskedPaths", "forget the sources of the masks",
-                   [sys(lib.NR_close, null), sys(lib.NR_close, empty)])
+            yield Step(
+                moments.MASKS,
+                f"/linux/maskedPaths/{index}",
+                f"mask `{path}`",
+                _mask(path, null, empty, site),
+            )
+        yield Step(
+            moments.MASKS,
+            "/linux/maskedPaths",
+            "forget the sources of the masks",
+            [sys(lib.NR_close, null), sys(lib.NR_close, empty)],
+        )
 
 
 def _attach(source: Reg, target: Reg, path: str, site: Site) -> list[Any]:
@@ -86,7 +102,14 @@ def _read_only(path: str, site: Site) -> list[Any]:
 
 def _prove_null(null: Reg) -> list[Any]:
     return [
-        sys(lib.NR_openat, lib.AT_FDCWD, "/dev/null", lib.O_PATH | lib.O_NOFOLLOW | lib.O_CLOEXEC, 0, out=null),
+        sys(
+            lib.NR_openat,
+            lib.AT_FDCWD,
+            "/dev/null",
+            lib.O_PATH | lib.O_NOFOLLOW | lib.O_CLOEXEC,
+            0,
+            out=null,
+        ),
         statx_of(null),
         expect(MODE, S_IFCHR, 2, mask=S_IFMT, errno=EPERM),
         expect(RDEV_MAJOR, 1, 4, errno=EPERM),
@@ -109,9 +132,23 @@ def _empty_directory(out: Reg) -> list[Any]:
         config("nr_inodes", "2"),
         sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_FLAG, "ro", log=context),
         sys(lib.NR_fsconfig, context, lib.FSCONFIG_CMD_CREATE, log=context),
-        sys(lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, lib.MOUNT_ATTR_RDONLY, out=out, log=context),
+        sys(
+            lib.NR_fsmount,
+            context,
+            lib.FSMOUNT_CLOEXEC,
+            lib.MOUNT_ATTR_RDONLY,
+            out=out,
+            log=context,
+        ),
         sys(lib.NR_close, context),
-        sys(lib.NR_openat, lib.AT_FDCWD, "/dev", lib.O_PATH | lib.O_DIRECTORY | lib.O_CLOEXEC, 0, out=where),
+        sys(
+            lib.NR_openat,
+            lib.AT_FDCWD,
+            "/dev",
+            lib.O_PATH | lib.O_DIRECTORY | lib.O_CLOEXEC,
+            0,
+            out=where,
+        ),
         sys(lib.NR_move_mount, out, "", where, "", MOVE_FLAGS),
         sys(lib.NR_close, where),
     ]

@@ -11,7 +11,7 @@ import posix
 from pyruntime.errors import StepError, strerror
 from pyruntime.features.failures import failed_exec, missing_program
 from pyruntime.features.fields import MODE, S_IFIFO, S_IFMT, open_beneath, statx_of
-from pyruntime.features.mounts import clean
+from pyruntime.features.inside import clean
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.plan.step import (
@@ -88,24 +88,48 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     cwd, done = process["cwd"], Reg("entered")
     if site.has("mount"):
         fd = Reg("cwd")
-        yield Step(moments.WORKING_DIRECTORY, "/process/cwd", f"make the working directory `{clean(cwd)}`",
-                   [resolve(site.root, cwd, fd, MAKE_DIRECTORY), sys(lib.NR_close, fd)])
-    yield Step(moments.EXECUTION, "/process/cwd", f"chdir to cwd `{cwd}`",
-               [sys(lib.NR_chdir, cwd, ok=(EACCES, EPERM), skip=END), assign(done, 1)])
+        yield Step(
+            moments.WORKING_DIRECTORY,
+            "/process/cwd",
+            f"make the working directory `{clean(cwd)}`",
+            [resolve(site.root, cwd, fd, MAKE_DIRECTORY), sys(lib.NR_close, fd)],
+        )
+    yield Step(
+        moments.EXECUTION,
+        "/process/cwd",
+        f"chdir to cwd `{cwd}`",
+        [sys(lib.NR_chdir, cwd, ok=(EACCES, EPERM), skip=END), assign(done, 1)],
+    )
     umask = (process.get("user") or {}).get("umask")
-    yield Step(moments.EXECUTION, "/process/user/umask", "set the umask",
-               [sys(lib.NR_umask, 0o022 if umask is None else umask)])
+    yield Step(
+        moments.EXECUTION,
+        "/process/user/umask",
+        "set the umask",
+        [sys(lib.NR_umask, 0o022 if umask is None else umask)],
+    )
     yield Step(moments.EXECUTION, "/process/user", "own the pipes of stdio", _own_stdio(process))
     yield from _limits(process)
     current = Buffer(PATH_LIMIT)
-    yield Step(moments.CHDIR, "/process/cwd", f"chdir to cwd `{cwd}`", [
-        expect(done, -1, skip=1), sys(lib.NR_chdir, cwd),
-        sys(lib.NR_getcwd, current, PATH_LIMIT), expect(current, ord("/"), 1, errno=ENOENT)])
+    yield Step(
+        moments.CHDIR,
+        "/process/cwd",
+        f"chdir to cwd `{cwd}`",
+        [
+            expect(done, -1, skip=1),
+            sys(lib.NR_chdir, cwd),
+            sys(lib.NR_getcwd, current, PATH_LIMIT),
+            expect(current, ord("/"), 1, errno=ENOENT),
+        ],
+    )
     yield from _program(process, site)
     score = process.get("oomScoreAdj")
     if score is not None:
-        yield Step(moments.IDENTITY, "/process/oomScoreAdj", f"set oom_score_adj to {score}",
-                   run=lambda host: _write_oom_score(host.pid, score))
+        yield Step(
+            moments.IDENTITY,
+            "/process/oomScoreAdj",
+            f"set oom_score_adj to {score}",
+            run=lambda host: _write_oom_score(host.pid, score),
+        )
 
 
 def _own_stdio(process: dict[str, Any]) -> list[Any]:
@@ -115,16 +139,23 @@ def _own_stdio(process: dict[str, Any]) -> list[Any]:
     if not uid:
         return []
     for fd in (0, 1, 2):
-        ops += [statx_of(fd), expect(MODE, S_IFIFO, 2, mask=S_IFMT, skip=1),
-                sys(lib.NR_fchown, fd, uid, -1, ok=(EPERM,))]
+        ops += [
+            statx_of(fd),
+            expect(MODE, S_IFIFO, 2, mask=S_IFMT, skip=1),
+            sys(lib.NR_fchown, fd, uid, -1, ok=(EPERM,)),
+        ]
     return ops
 
 
 def _limits(process: dict[str, Any]) -> Iterator[Step]:
     for index, limit in enumerate(process.get("rlimits") or ()):
         soft, hard = limit["soft"] & UNLIMITED, limit["hard"] & UNLIMITED
-        yield Step(moments.LIMITS, f"/process/rlimits/{index}", f"set {limit['type']} to {soft}:{hard}",
-                   [sys(lib.NR_prlimit64, 0, getattr(lib, limit["type"]), Pointers((soft, hard)), 0)])
+        yield Step(
+            moments.LIMITS,
+            f"/process/rlimits/{index}",
+            f"set {limit['type']} to {soft}:{hard}",
+            [sys(lib.NR_prlimit64, 0, getattr(lib, limit["type"]), Pointers((soft, hard)), 0)],
+        )
 
 
 def environment(process: dict[str, Any]) -> dict[str, str]:
@@ -148,12 +179,20 @@ def _program(process: dict[str, Any], site: Site) -> Iterator[Step]:
     if home:
         words.append(home)
     program = Buffer(PATH_LIMIT)
-    yield Step(moments.LOOKUP, "/process/args/0", f"find the program `{args[0]}`",
-               [builtin(LOOKUP, args[0], env.get("PATH", ""), program, PATH_LIMIT)],
-               failure=lambda number, text: missing_program(args[0], number))
-    yield Step(moments.EXEC, "/process/args/0", f"exec `{args[0]}`",
-               [builtin(EXEC, program, Pointers((*args, 0)), Pointers((*words, 0)), site.report_fd)],
-               failure=lambda number, text: failed_exec(args[0], number))
+    yield Step(
+        moments.LOOKUP,
+        "/process/args/0",
+        f"find the program `{args[0]}`",
+        [builtin(LOOKUP, args[0], env.get("PATH", ""), program, PATH_LIMIT)],
+        failure=lambda number, text: missing_program(args[0], number),
+    )
+    yield Step(
+        moments.EXEC,
+        "/process/args/0",
+        f"exec `{args[0]}`",
+        [builtin(EXEC, program, Pointers((*args, 0)), Pointers((*words, 0)), site.report_fd)],
+        failure=lambda number, text: failed_exec(args[0], number),
+    )
 
 
 def _find_home(process: dict[str, Any], home: Buffer, site: Site) -> list[Any]:
@@ -162,8 +201,15 @@ def _find_home(process: dict[str, Any], home: Buffer, site: Site) -> list[Any]:
     flags = lib.O_RDONLY | lib.O_NONBLOCK | lib.O_NOCTTY
     return [
         sys(lib.NR_openat, lib.AT_FDCWD, "/", lib.O_PATH | lib.O_CLOEXEC, 0, out=fd),
-        open_beneath(fd, "etc/passwd", flags, lib.RESOLVE_IN_ROOT | lib.RESOLVE_NO_MAGICLINKS, fd,
-                     ok=(ENOENT, ENOTDIR, ELOOP, 6), skip=END),
+        open_beneath(
+            fd,
+            "etc/passwd",
+            flags,
+            lib.RESOLVE_IN_ROOT | lib.RESOLVE_NO_MAGICLINKS,
+            fd,
+            ok=(ENOENT, ENOTDIR, ELOOP, 6),
+            skip=END,
+        ),
         builtin(HOME, fd, process["user"].get("uid", 0), At(home, 5), PATH_LIMIT - 6),
         sys(lib.NR_close, fd),
     ]
@@ -178,5 +224,8 @@ def _write_oom_score(pid: int, score: int) -> None:
             posix.close(fd)
     except OSError as error:
         number = error.errno or 0
-        raise StepError(f"set oom_score_adj to {score}: {strerror(number)}", "/process/oomScoreAdj",
-                        errno=number) from error
+        raise StepError(
+            f"set oom_score_adj to {score}: {strerror(number)}",
+            "/process/oomScoreAdj",
+            errno=number,
+        ) from error

@@ -22,13 +22,18 @@ def plan(site: Site) -> Iterator[Step]:
     if not site.needs_procfs:
         return
     context = Reg("context")
-    yield Step(moments.PROCFS, "", "make a private procfs", [
-        sys(lib.NR_fsopen, "proc", lib.FSOPEN_CLOEXEC, out=context),
-        sys(lib.NR_fsconfig, context, lib.FSCONFIG_CMD_CREATE, log=context),
-        sys(lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, 0, out=site.procfs, log=context),
-        sys(lib.NR_close, context),
-        sys(lib.NR_fstatfs, site.procfs, SCRATCH),
-        expect(FS_TYPE, lib.PROC_SUPER_MAGIC, 8, errno=EPERM),
-        statx_of(site.procfs),
-        expect(INODE, PROC_ROOT_INODE, 8, errno=EPERM),
-    ])
+    yield Step(
+        moments.PROCFS,
+        "",
+        "make a private procfs",
+        [
+            sys(lib.NR_fsopen, "proc", lib.FSOPEN_CLOEXEC, out=context),
+            sys(lib.NR_fsconfig, context, lib.FSCONFIG_CMD_CREATE, log=context),
+            sys(lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, 0, out=site.procfs, log=context),
+            sys(lib.NR_close, context),
+            sys(lib.NR_fstatfs, site.procfs, SCRATCH),
+            expect(FS_TYPE, lib.PROC_SUPER_MAGIC, 8, errno=EPERM),
+            statx_of(site.procfs),
+            expect(INODE, PROC_ROOT_INODE, 8, errno=EPERM),
+        ],
+    )

@@ -22,6 +22,7 @@ from pyruntime.features.fields import (
     set_attributes,
     statx_of,
 )
+from pyruntime.features.propagation import PROPAGATIONS, default_propagation
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
@@ -35,17 +36,6 @@ if TYPE_CHECKING:
     from pyruntime.features.site import Site
 
 PROPERTIES = ("root.path", "root.readonly", "linux.rootfsPropagation")
-
-PROPAGATIONS = {
-    "shared": lib.MS_SHARED,
-    "rshared": lib.MS_SHARED | lib.MS_REC,
-    "slave": lib.MS_SLAVE,
-    "rslave": lib.MS_SLAVE | lib.MS_REC,
-    "private": lib.MS_PRIVATE,
-    "rprivate": lib.MS_PRIVATE | lib.MS_REC,
-    "unbindable": lib.MS_UNBINDABLE,
-    "runbindable": lib.MS_UNBINDABLE | lib.MS_REC,
-}
 
 EXDEV = 18
 
@@ -68,14 +58,6 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield pointer, "needs a mount namespace, and the config asks for none"
 
 
-def default_propagation(spec: dict[str, Any]) -> int:
-    """What mounts that come from the host get: nothing flows back to it unless the config shares."""
-    asked = spec.get("linux", {}).get("rootfsPropagation") or ""
-    if asked in ("private", "rprivate"):
-        return int(lib.MS_PRIVATE)
-    return 0 if asked in ("shared", "rshared") else int(lib.MS_SLAVE)
-
-
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     number, rootfs = site.root, site.rootfs
     isolated = site.has("mount")
@@ -86,35 +68,60 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
 
     yield Step(moments.SOURCES, "/root/path", f"open the root `{rootfs}`", run=open_root)
     if not isolated:
-        yield Step(moments.PIVOT, "/root/path", "change the root", [
-            sys(lib.NR_fchdir, number), sys(lib.NR_chroot, "."), sys(lib.NR_chdir, "/")])
+        yield Step(
+            moments.PIVOT,
+            "/root/path",
+            "change the root",
+            [sys(lib.NR_fchdir, number), sys(lib.NR_chroot, "."), sys(lib.NR_chdir, "/")],
+        )
         return
-    yield Step(moments.PROPAGATION, "/linux/rootfsPropagation", "keep mounts from reaching the host",
-               [sys(lib.NR_mount, 0, "/", 0, propagation | lib.MS_REC, 0)])
+    yield Step(
+        moments.PROPAGATION,
+        "/linux/rootfsPropagation",
+        "keep mounts from reaching the host",
+        [sys(lib.NR_mount, 0, "/", 0, propagation | lib.MS_REC, 0)],
+    )
     yield Step(moments.ROOT, "/root/path", f"attach the root `{rootfs}`", _attach(site))
     if spec["root"].get("readonly"):
-        yield Step(moments.LATE_READONLY, "/root/readonly", "make the root read-only",
-                   [set_attributes(number, lib.MOUNT_ATTR_RDONLY)])
+        yield Step(
+            moments.LATE_READONLY,
+            "/root/readonly",
+            "make the root read-only",
+            [set_attributes(number, lib.MOUNT_ATTR_RDONLY)],
+        )
     if site.no_pivot:
-        yield Step(moments.PIVOT, "/root/path", "move the root over / (--no-pivot)", _move_over(number))
+        yield Step(
+            moments.PIVOT, "/root/path", "move the root over / (--no-pivot)", _move_over(number)
+        )
     else:
         yield Step(moments.PIVOT, "/root/path", "pivot_root", _pivot(number))
     asked = spec.get("linux", {}).get("rootfsPropagation")
     if asked:
-        yield Step(moments.ROOT_PROPAGATION, "/linux/rootfsPropagation", f"make / {asked}",
-                   [sys(lib.NR_mount, 0, "/", 0, PROPAGATIONS[asked], 0)])
+        yield Step(
+            moments.ROOT_PROPAGATION,
+            "/linux/rootfsPropagation",
+            f"make / {asked}",
+            [sys(lib.NR_mount, 0, "/", 0, PROPAGATIONS[asked], 0)],
+        )
 
 
 def check_steps(site: Site) -> Iterator[Step]:
     """After the last mount: each destination still leads to its mount, or to one that was put over it later."""
     ids = site.mount_ids
     for index, (destination, pointer, reg) in enumerate(ids):
-        later = [other[2] for other in ids[index + 1:]]
+        later = [other[2] for other in ids[index + 1 :]]
         wanted = [reg, *later] if len(ids) <= 40 else [reg]
-        if any((destination + "/").startswith(other.rstrip("/") + "/") for other, _, _ in ids[index + 1:]):
+        if any(
+            (destination + "/").startswith(other.rstrip("/") + "/")
+            for other, _, _ in ids[index + 1 :]
+        ):
             continue
-        yield Step(moments.CHECK, pointer, f"check that `{destination}` is what was mounted",
-                   is_still_at(site.root, destination, wanted))
+        yield Step(
+            moments.CHECK,
+            pointer,
+            f"check that `{destination}` is what was mounted",
+            is_still_at(site.root, destination, wanted),
+        )
 
 
 def _open_directory(rootfs: str) -> int:
@@ -123,12 +130,16 @@ def _open_directory(rootfs: str) -> int:
         fd = posix.open(rootfs, flags)
     except OSError as error:
         words = strerror(error.errno or 0)
-        raise StepError(f"open root `{rootfs}`: {words}", "/root/path", errno=error.errno or 0) from error
+        raise StepError(
+            f"open root `{rootfs}`: {words}", "/root/path", errno=error.errno or 0
+        ) from error
     top = posix.stat("/")
     found = posix.stat(fd)
     if (found.st_dev, found.st_ino) == (top.st_dev, top.st_ino):
         posix.close(fd)
-        raise StepError("the root of the host cannot be the root of a container: invalid argument", "/root/path")
+        raise StepError(
+            "the root of the host cannot be the root of a container: invalid argument", "/root/path"
+        )
     return fd
 
 
@@ -136,8 +147,8 @@ def _open_tree(rootfs: str, propagation: int) -> int:
     directory = _open_directory(rootfs)
     try:
         tree = calls.open_tree(
-            directory, "",
-            lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | lib.AT_RECURSIVE | AT_EMPTY)
+            directory, "", lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | lib.AT_RECURSIVE | AT_EMPTY
+        )
     finally:
         posix.close(directory)
     calls.mount_setattr(tree, lib.AT_RECURSIVE, propagation=propagation)
@@ -169,7 +180,14 @@ def _pivot(root: int) -> list[Any]:
     old, mount = Reg("old"), Reg("top")
     mask = lib.STATX_MNT_ID | lib.STATX_INO
     return [
-        sys(lib.NR_openat, lib.AT_FDCWD, "/", lib.O_PATH | lib.O_DIRECTORY | lib.O_CLOEXEC, 0, out=old),
+        sys(
+            lib.NR_openat,
+            lib.AT_FDCWD,
+            "/",
+            lib.O_PATH | lib.O_DIRECTORY | lib.O_CLOEXEC,
+            0,
+            out=old,
+        ),
         sys(lib.NR_fchdir, root),
         sys(lib.NR_pivot_root, ".", "."),
         sys(lib.NR_fchdir, old),

@@ -27,7 +27,9 @@ class Site:
         "warnings",
     )  # fmt: skip
 
-    def __init__(self, bundle: str, container_id: str, rootfs: str, *, preserve_fds: int = 0) -> None:
+    def __init__(
+        self, bundle: str, container_id: str, rootfs: str, *, preserve_fds: int = 0
+    ) -> None:
         self.bundle = bundle
         self.container_id = container_id
         self.rootfs = rootfs
@@ -47,7 +49,9 @@ class Site:
         self.root = self.hand("root")
         self.procfs = Reg("procfs")
         self.needs_procfs = False
-        self.mount_ids: list[tuple[str, str, Reg]] = []  # destination, pointer, mount id: for the final check
+        self.mount_ids: list[
+            tuple[str, str, Reg]
+        ] = []  # destination, pointer, mount id: for the final check
         self.created: set[str] = set()  # namespaces made new
         self.joined: dict[str, str] = {}  # namespaces joined, with their paths
         self.joined_fds: dict[str, int] = {}  # the numbers of their descriptors in the init

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 PROPERTIES = ("linux.sysctl",)
 
-IPC = frozenset(("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"))
-RULES = lib.RESOLVE_BENEATH | lib.RESOLVE_NO_XDEV | lib.RESOLVE_NO_MAGICLINKS | lib.RESOLVE_NO_SYMLINKS
+IPC = frozenset(
+    ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
+)
+RULES = (
+    lib.RESOLVE_BENEATH | lib.RESOLVE_NO_XDEV | lib.RESOLVE_NO_MAGICLINKS | lib.RESOLVE_NO_SYMLINKS
+)
 EIO = 5
 
 
@@ -35,7 +39,10 @@ def segments(key: str) -> list[str]:
 
 def _needs(parts: list[str]) -> tuple[str, str]:
     """(namespace the key belongs to, or "", why it is refused without one)."""
-    if parts[0] == "kernel" and len(parts) == 2 and parts[1] in IPC or parts[:2] == ["fs", "mqueue"]:
+    if (parts[0] == "kernel" and len(parts) == 2 and parts[1] in IPC) or parts[:2] == [
+        "fs",
+        "mqueue",
+    ]:
         return "ipc", "is not in a separate kernel namespace: needs an ipc namespace"
     if parts[0] == "net":
         return "network", "is not in a separate kernel namespace: needs a network namespace"
@@ -54,7 +61,7 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         parts = segments(key)
         if any(part in ("", ".", "..") or not part.isprintable() for part in parts):
             yield pointer, "not the name of a sysctl"
-        elif any(ord(letter) < 32 and letter != "\t" or letter == "\x7f" for letter in value):
+        elif any((ord(letter) < 32 and letter != "\t") or letter == "\x7f" for letter in value):
             yield pointer, "a sysctl value may not hold control characters"
         elif parts == ["kernel", "hostname"]:
             yield pointer, f"sysctl {key!r} conflicts with the hostname property: use hostname"
@@ -70,10 +77,17 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         fd, wrote = Reg("sysctl"), Reg("wrote")
         data = value.encode("utf-8", "surrogateescape")
         pointer = "/linux/sysctl/" + key.replace("~", "~0").replace("/", "~1")
-        yield Step(moments.SYSCTL, pointer, f"write sysctl `{key}` = `{value}`", [
-            open_beneath(site.procfs, "/".join(["sys", *segments(key)]), lib.O_WRONLY, RULES, fd),
-            assign(wrote, -1),
-            sys(lib.NR_write, fd, data, len(data), out=wrote),
-            expect(wrote, len(data), errno=EIO),
-            sys(lib.NR_close, fd),
-        ])
+        yield Step(
+            moments.SYSCTL,
+            pointer,
+            f"write sysctl `{key}` = `{value}`",
+            [
+                open_beneath(
+                    site.procfs, "/".join(["sys", *segments(key)]), lib.O_WRONLY, RULES, fd
+                ),
+                assign(wrote, -1),
+                sys(lib.NR_write, fd, data, len(data), out=wrote),
+                expect(wrote, len(data), errno=EIO),
+                sys(lib.NR_close, fd),
+            ],
+        )

@@ -61,12 +61,24 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     yield Step(moments.CONSOLE, "/process/terminal", "open a pty", _open_master(site, master, peer))
     size = process.get("consoleSize")
     if size:
-        window = b"".join([size[name].to_bytes(2, "little") for name in ("height", "width")]) + bytes(4)
-        yield Step(moments.CONSOLE, "/process/consoleSize", f"set the window size to {size['height']}x{size['width']}",
-                   [sys(lib.NR_ioctl, master, lib.TIOCSWINSZ, window)])
-    yield Step(moments.CONSOLE, "/process/terminal", "send the pty to the host", _send(site, master))
-    yield Step(moments.CONSOLE, "/process/terminal", "make the pty stdin, stdout, stderr and /dev/console",
-               _take_over(site, master, peer, process["user"].get("uid", 0)))
+        window = b"".join(
+            [size[name].to_bytes(2, "little") for name in ("height", "width")]
+        ) + bytes(4)
+        yield Step(
+            moments.CONSOLE,
+            "/process/consoleSize",
+            f"set the window size to {size['height']}x{size['width']}",
+            [sys(lib.NR_ioctl, master, lib.TIOCSWINSZ, window)],
+        )
+    yield Step(
+        moments.CONSOLE, "/process/terminal", "send the pty to the host", _send(site, master)
+    )
+    yield Step(
+        moments.CONSOLE,
+        "/process/terminal",
+        "make the pty stdin, stdout, stderr and /dev/console",
+        _take_over(site, master, peer, process["user"].get("uid", 0)),
+    )
 
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -87,10 +99,23 @@ def _open_master(site: Site, master: Reg, peer: Reg) -> list[Any]:
         expect(RDEV_MAJOR, 5, 4, errno=EPERM),
         expect(RDEV_MINOR, 2, 4, errno=EPERM),
         decimal(At(link, 8), ptmx),
-        sys(lib.NR_openat, site.procfs, link, lib.O_RDWR | lib.O_NOCTTY | lib.O_CLOEXEC, 0, out=master),
+        sys(
+            lib.NR_openat,
+            site.procfs,
+            link,
+            lib.O_RDWR | lib.O_NOCTTY | lib.O_CLOEXEC,
+            0,
+            out=master,
+        ),
         sys(lib.NR_close, ptmx),
         sys(lib.NR_ioctl, master, lib.TIOCSPTLCK, b"\0\0\0\0"),
-        sys(lib.NR_ioctl, master, lib.TIOCGPTPEER, lib.O_RDWR | lib.O_NOCTTY | lib.O_CLOEXEC, out=peer),
+        sys(
+            lib.NR_ioctl,
+            master,
+            lib.TIOCGPTPEER,
+            lib.O_RDWR | lib.O_NOCTTY | lib.O_CLOEXEC,
+            out=peer,
+        ),
     ]
 
 
@@ -99,7 +124,11 @@ def _send(site: Site, master: Reg) -> list[Any]:
     number, value = Buffer(8), Reg("pts")
     header = b"F\0\0\0" + bytes(4) + NAME_ROOM.to_bytes(4, "little")
     message = Buffer(header + b"/dev/pts/".ljust(NAME_ROOM, b"\0"))
-    rights = (20).to_bytes(8, "little") + lib.SOL_SOCKET.to_bytes(4, "little") + lib.SCM_RIGHTS.to_bytes(4, "little")
+    rights = (
+        (20).to_bytes(8, "little")
+        + lib.SOL_SOCKET.to_bytes(4, "little")
+        + lib.SCM_RIGHTS.to_bytes(4, "little")
+    )
     control = Buffer(rights + bytes(8))
     envelope = Pointers((0, 0, Pointers((message, len(message.data))), 1, control, 24, 0))
     return [
@@ -117,7 +146,13 @@ def _take_over(site: Site, master: Reg, peer: Reg, uid: int) -> list[Any]:
     return [
         *([sys(lib.NR_fchown, peer, uid, -1)] if uid else []),
         resolve(site.root, "/dev/console", target, MAKE_FILE | NO_SYMLINKS, 0o666),
-        sys(lib.NR_open_tree, peer, "", lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | AT_EMPTY, out=tree),
+        sys(
+            lib.NR_open_tree,
+            peer,
+            "",
+            lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | AT_EMPTY,
+            out=tree,
+        ),
         sys(lib.NR_move_mount, tree, "", target, "", MOVE_FLAGS),
         sys(lib.NR_close, tree),
         sys(lib.NR_close, target),

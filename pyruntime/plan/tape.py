@@ -36,7 +36,17 @@ _MASK = (1 << 64) - 1
 class Tape:
     """The encoded bytes, and the numbers of the late slots by buffer."""
 
-    __slots__ = ("bytes", "slots", "_data", "_size", "_places", "_relocations", "_registers", "_rows", "_slot_rows")
+    __slots__ = (
+        "bytes",
+        "slots",
+        "_data",
+        "_size",
+        "_places",
+        "_relocations",
+        "_registers",
+        "_rows",
+        "_slot_rows",
+    )
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self.slots: dict[Buffer, int] = {}
@@ -59,8 +69,6 @@ class Tape:
             rest -= 1
             if skip > rest:
                 raise InternalError(f"step {step.text}: an instruction jumps out of its step")
-            if skip == END:
-                skip = rest
             kinds, values = 0, list(args)
             for index, arg in enumerate(args):
                 kind = arg.__class__
@@ -75,8 +83,21 @@ class Tape:
             if out is not None and out not in registers:
                 self._register(out)
             count = len(values)
-            rows.append(_INSNS[count].pack(
-                op, count, kinds, ok, number, skip, registers[out], registers[log], nr, 0, *values))
+            rows.append(
+                _INSNS[count].pack(
+                    op,
+                    count,
+                    kinds,
+                    ok,
+                    number,
+                    skip if skip >= 0 else rest,
+                    registers[out],
+                    registers[log],
+                    nr,
+                    0,
+                    *values,
+                )
+            )
 
     def _register(self, reg: Reg) -> int:
         number = self._registers[reg] = len(self._registers) - 1
@@ -136,7 +157,8 @@ class Tape:
         relocations = b"".join([offset.to_bytes(4, "little") for offset in self._relocations])
         relocations += bytes(-len(relocations) % 8)
         header = _HEADER.pack(
-            MAGIC, VERSION, len(insns), len(self._relocations), len(self._slot_rows), self._size)
+            MAGIC, VERSION, len(insns), len(self._relocations), len(self._slot_rows), self._size
+        )
         tape = b"".join([header, insns, relocations, *self._slot_rows, *self._data])
         if len(tape) > LIMIT:
             raise InternalError("a tape is longer than its limit")

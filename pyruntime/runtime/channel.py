@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import posix
-
 import _socket
+import posix
 from _struct import Struct
 
 from pyruntime.errors import InternalError
@@ -28,7 +27,7 @@ class Message:
 
     def __init__(self, packet: bytes, fd: int = -1) -> None:
         self.type, _, self.step, self.number, length = HEADER.unpack_from(packet)
-        self.text = packet[HEADER.size:HEADER.size + length]
+        self.text = packet[HEADER.size : HEADER.size + length]
         self.fd = fd
 
 
@@ -64,7 +63,9 @@ class Channel:
 
     def fill(self, slot: int, value: bytes) -> None:
         """A late value for its slot on the tape."""
-        self.socket.send(HEADER.pack(ord("L"), 0, slot, 0, len(value)) + value, _socket.MSG_NOSIGNAL)
+        self.socket.send(
+            HEADER.pack(ord("L"), 0, slot, 0, len(value)) + value, _socket.MSG_NOSIGNAL
+        )
 
     def close(self) -> None:
         self.socket.close()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import _socket
 import posix
 
-import _socket
-
 from pyruntime.errors import StepError, strerror
-
 
 SOCKET_PATH_LIMIT = 107  # bytes of sun_path
 POINTER = "/process/terminal"
@@ -22,7 +20,9 @@ def send_master(path: str, master: int, name: bytes) -> None:
             target = path
             if len(path.encode("utf-8", "surrogateescape")) > SOCKET_PATH_LIMIT:
                 parent, _, base = path.rpartition("/")
-                directory = posix.open(parent or "/", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+                directory = posix.open(
+                    parent or "/", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
+                )
                 target = f"/proc/self/fd/{directory}/{base}"
             sock.connect(target)
             rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, master.to_bytes(4, "little"))
@@ -33,5 +33,8 @@ def send_master(path: str, master: int, name: bytes) -> None:
                 posix.close(directory)
     except OSError as error:
         number = error.errno or 0
-        raise StepError(f"send the terminal to the console socket `{path}`: {strerror(number)}", POINTER,
-                        errno=number) from error
+        raise StepError(
+            f"send the terminal to the console socket `{path}`: {strerror(number)}",
+            POINTER,
+            errno=number,
+        ) from error

@@ -8,13 +8,19 @@ tidies; the init dies with us until it was let go.
 
 from __future__ import annotations
 
-import posix
-
 import _signal
+import posix
 
 from pyruntime import features
 from pyruntime.cgroup import detect, driver
-from pyruntime.errors import BundleError, InternalError, KernelError, StepError, UsageError, strerror
+from pyruntime.errors import (
+    BundleError,
+    InternalError,
+    KernelError,
+    StepError,
+    UsageError,
+    strerror,
+)
 from pyruntime.features import namespaces
 from pyruntime.features.site import Site
 from pyruntime.kernel import calls
@@ -73,7 +79,9 @@ class Creation:
     def make(self) -> Host:
         """All of it, undone if anything fails."""
         entry = store.Store(self.request.root, create=True).create(self.request.container_id)
-        record = new_record(self.request.container_id, self.bundle, self.site.rootfs, self.spec, SPEC_VERSION)
+        record = new_record(
+            self.request.container_id, self.bundle, self.site.rootfs, self.spec, SPEC_VERSION
+        )
         record["pidNamespace"] = "pid" in self.site.created
         self.host = host = Host(self.site, entry, self.spec, record)
         host.run_hooks = self._run_hooks
@@ -135,13 +143,19 @@ class Creation:
         init_fd = calls.init_memfd()
         facts = posix.fstat(init_fd)
         host.record["initExe"] = [facts.st_dev, facts.st_ino]
-        cgroup_fd = -1 if host.cgroup is None or host.cgroup.unified_fd is None else host.cgroup.unified_fd
+        cgroup_fd = (
+            -1 if host.cgroup is None or host.cgroup.unified_fd is None else host.cgroup.unified_fd
+        )
         try:
             host.pid, host.pidfd = calls.spawn(
-                namespaces.clone_flags(site), cgroup_fd, init_fd, host.ordered_fds(), first)
+                namespaces.clone_flags(site), cgroup_fd, init_fd, host.ordered_fds(), first
+            )
         except KernelError as error:
-            raise StepError(f"unable to start container process: {error.strerror}", "/linux/namespaces",
-                            errno=error.errno or 0) from error
+            raise StepError(
+                f"unable to start container process: {error.strerror}",
+                "/linux/namespaces",
+                errno=error.errno or 0,
+            ) from error
         finally:
             posix.close(init_fd)
         host.push(self._kill)
@@ -210,7 +224,9 @@ class Creation:
     def _kill(self) -> None:
         host = self.host
         try:
-            posix.kill(host.pid, 9)  # our own child, not yet waited for: the pid cannot be another's
+            posix.kill(
+                host.pid, 9
+            )  # our own child, not yet waited for: the pid cannot be another's
         except ProcessLookupError:
             pass
         try:
@@ -279,7 +295,9 @@ def _check_terminal(request: CreateRequest, spec: dict[str, Any]) -> None:
     terminal = bool((spec.get("process") or {}).get("terminal"))
     detached = request.detach
     if terminal and detached and not request.console_socket:
-        raise UsageError("cannot allocate tty if pyruntime will detach without setting console socket")
+        raise UsageError(
+            "cannot allocate tty if pyruntime will detach without setting console socket"
+        )
     if request.console_socket and not (terminal and detached):
         raise UsageError("cannot use console socket if pyruntime will not detach or allocate tty")
 
@@ -299,4 +317,6 @@ def _run_host_step(step: Step, host: Host) -> None:
     except OSError as error:
         number = error.errno or 0
         where = f" ({step.pointer})" if step.pointer else ""
-        raise StepError(f"{step.text}{where}: {strerror(number)}", step.pointer, errno=number) from error
+        raise StepError(
+            f"{step.text}{where}: {strerror(number)}", step.pointer, errno=number
+        ) from error

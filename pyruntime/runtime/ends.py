@@ -22,8 +22,11 @@ def describe_end(pid: int, record: dict[str, Any]) -> Exception:
     """The error for an init, our child, that is gone without a word. Does not reap it."""
     result = posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOWAIT)
     if was_oom_killed(record):
-        return StepError("container init was OOM-killed (memory limit too low?)", "/linux/resources/memory/limit",
-                         "container")
+        return StepError(
+            "container init was OOM-killed (memory limit too low?)",
+            "/linux/resources/memory/limit",
+            "container",
+        )
     if result is None:
         words = "it closed its socket"
     elif result.si_code == posix.CLD_EXITED:

@@ -93,5 +93,3 @@ def _destroy(host: Host) -> None:
         except NoSuchContainer:
             return
         destroy(entry, host.record, host.spec)
-
-

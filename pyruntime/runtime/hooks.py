@@ -7,11 +7,10 @@ kills its whole process group. Python never forks: posix_spawn.
 
 from __future__ import annotations
 
+import _signal
 import posix
 import select
 import time
-
-import _signal
 
 from pyruntime.errors import HookError, strerror
 from pyruntime.features.failures import exit_words, readable
@@ -28,30 +27,46 @@ DEFAULTS = (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGCHLD)
 
 def state_json(record: dict[str, Any], status: str) -> str:
     """The state a hook is given (runtime.md, State)."""
-    return jsondoor.dumps({
-        "ociVersion": record["ociVersion"],
-        "id": record["id"],
-        "status": status,
-        "pid": record["pid"] if status != "stopped" else 0,
-        "bundle": record["bundle"],
-        "annotations": record.get("annotations") or {},
-    })
+    return jsondoor.dumps(
+        {
+            "ociVersion": record["ociVersion"],
+            "id": record["id"],
+            "status": status,
+            "pid": record["pid"] if status != "stopped" else 0,
+            "bundle": record["bundle"],
+            "annotations": record.get("annotations") or {},
+        }
+    )
 
 
 def run(kind: str, hooks: list[dict[str, Any]], record: dict[str, Any], status: str) -> None:
     """Runs the hooks of one kind in order; the first that fails raises HookError."""
     state = state_json(record, status).encode("utf-8", "surrogateescape")
     for index, hook in enumerate(hooks):
-        _run_one(hook, state, record["bundle"], f"error running {kind} hook #{index}: ", f"/hooks/{kind}/{index}")
+        _run_one(
+            hook,
+            state,
+            record["bundle"],
+            f"error running {kind} hook #{index}: ",
+            f"/hooks/{kind}/{index}",
+        )
 
 
-def run_all(kind: str, hooks: list[dict[str, Any]], record: dict[str, Any], status: str) -> list[HookError]:
+def run_all(
+    kind: str, hooks: list[dict[str, Any]], record: dict[str, Any], status: str
+) -> list[HookError]:
     """Every hook even if others fail; the failures, which are warnings (runtime.md, Lifecycle, poststop)."""
     state = state_json(record, status).encode("utf-8", "surrogateescape")
     failures = []
     for index, hook in enumerate(hooks):
         try:
-            _run_one(hook, state, record["bundle"], f"error running {kind} hook #{index}: ", f"/hooks/{kind}/{index}")
+            _run_one(
+                hook,
+                state,
+                record["bundle"],
+                f"error running {kind} hook #{index}: ",
+                f"/hooks/{kind}/{index}",
+            )
         except HookError as error:
             failures.append(error)
     return failures
@@ -70,7 +85,9 @@ def _run_one(hook: dict[str, Any], state: bytes, bundle: str, head: str, pointer
         for pipe in (stdin, stdout, stderr):
             pipe.close()
         number = error.errno or 0
-        raise HookError(f"{head}fork/exec {hook['path']}: {strerror(number)}", pointer, errno=number) from error
+        raise HookError(
+            f"{head}fork/exec {hook['path']}: {strerror(number)}", pointer, errno=number
+        ) from error
     try:
         in_time = _serve(pidfd, state, stdin, stdout, stderr, timeout)
         if not in_time:
@@ -81,7 +98,9 @@ def _run_one(hook: dict[str, Any], state: bytes, bundle: str, head: str, pointer
         for pipe in (stdin, stdout, stderr):
             pipe.close()
     if not in_time:
-        raise HookError(f"{head}hook ran past specified timeout of {float(timeout or 0):.1f}s", pointer)
+        raise HookError(
+            f"{head}hook ran past specified timeout of {float(timeout or 0):.1f}s", pointer
+        )
     if status:
         out, err = readable(bytes(stdout.kept)), readable(bytes(stderr.kept))
         raise HookError(f"{head}{exit_words(status)}, stdout: {out}, stderr: {err}", pointer)
@@ -136,8 +155,15 @@ def _spawn(hook: dict[str, Any], bundle: str, stdin: _Pipe, stdout: _Pipe, stder
     before = posix.open(".", posix.O_PATH | posix.O_CLOEXEC) if _has_directory() else -1
     posix.chdir(bundle)
     try:
-        pid = posix.posix_spawn(hook["path"], hook.get("args") or [hook["path"]], env, file_actions=actions,
-                                setpgroup=0, setsigmask=(), setsigdef=DEFAULTS)
+        pid = posix.posix_spawn(
+            hook["path"],
+            hook.get("args") or [hook["path"]],
+            env,
+            file_actions=actions,
+            setpgroup=0,
+            setsigmask=(),
+            setsigdef=DEFAULTS,
+        )
     finally:
         if before >= 0:
             posix.fchdir(before)
@@ -159,7 +185,9 @@ def _has_directory() -> bool:
     return True
 
 
-def _serve(pidfd: int, state: bytes, stdin: _Pipe, stdout: _Pipe, stderr: _Pipe, timeout: float | None) -> bool:
+def _serve(
+    pidfd: int, state: bytes, stdin: _Pipe, stdout: _Pipe, stderr: _Pipe, timeout: float | None
+) -> bool:
     """Feeds and drains until the hook has exited; False when its time is over. A daemon that keeps the pipes does
     not hold us."""
     end = time.monotonic() + timeout if timeout else None
@@ -192,7 +220,7 @@ def _serve(pidfd: int, state: bytes, stdin: _Pipe, stdout: _Pipe, stderr: _Pipe,
 
 def _feed(stdin: _Pipe, state: bytes) -> bytes:
     try:
-        state = state[posix.write(stdin.write, state):]
+        state = state[posix.write(stdin.write, state) :]
     except BlockingIOError:
         return state
     except OSError:

@@ -22,9 +22,23 @@ if TYPE_CHECKING:
 class Host:
     """Descriptors to hand over, the container's identity, its record."""
 
-    __slots__ = ("site", "entry", "spec", "record", "cgroup", "fds", "pid", "pidfd", "channel", "run_hooks", "_undo")
+    __slots__ = (
+        "site",
+        "entry",
+        "spec",
+        "record",
+        "cgroup",
+        "fds",
+        "pid",
+        "pidfd",
+        "channel",
+        "run_hooks",
+        "_undo",
+    )
 
-    def __init__(self, site: Site, entry: Entry, spec: dict[str, Any], record: dict[str, Any]) -> None:
+    def __init__(
+        self, site: Site, entry: Entry, spec: dict[str, Any], record: dict[str, Any]
+    ) -> None:
         self.site = site
         self.entry = entry
         self.spec = spec

@@ -17,7 +17,9 @@ def write_pid_file(path: str, pid: int, host: Host | None = None) -> None:
     """Relative paths count from the working directory. A creation that fails later removes the file again."""
     parent, _, name = path.rpartition("/")
     try:
-        directory = posix.open(parent or ("/" if path[:1] == "/" else "."), posix.O_PATH | posix.O_DIRECTORY)
+        directory = posix.open(
+            parent or ("/" if path[:1] == "/" else "."), posix.O_PATH | posix.O_DIRECTORY
+        )
         try:
             temporary = f".{name}.{posix.urandom(8).hex()}"
             fd = posix.open(temporary, FLAGS, 0o644, dir_fd=directory)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 
-def new_record(container_id: str, bundle: str, rootfs: str, spec: dict[str, Any], version: str) -> dict[str, Any]:
+def new_record(
+    container_id: str, bundle: str, rootfs: str, spec: dict[str, Any], version: str
+) -> dict[str, Any]:
     """A record of status `creating`, before anything exists."""
     return {
         "format": FORMAT,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import _signal
 import posix
 import select
-
-import _signal
 
 from pyruntime.errors import KernelError, StepError, strerror
 from pyruntime.kernel import calls
@@ -63,7 +62,9 @@ def find_terminal() -> int:
         return posix.open("/dev/tty", posix.O_RDWR | posix.O_NOCTTY | posix.O_CLOEXEC)
     except OSError as error:
         number = error.errno or 0
-        raise StepError(f"open /dev/tty: {strerror(number)}", "/process/terminal", errno=number) from error
+        raise StepError(
+            f"open /dev/tty: {strerror(number)}", "/process/terminal", errno=number
+        ) from error
 
 
 def resize(terminal: int, master: int) -> None:
@@ -77,7 +78,9 @@ def resize(terminal: int, master: int) -> None:
 class Relay:
     """Runs until the init, our child `pid`, has ended; then its wait status is known."""
 
-    def __init__(self, pid: int, pidfd: int, signals: Signals, master: int = -1, terminal: int = -1) -> None:
+    def __init__(
+        self, pid: int, pidfd: int, signals: Signals, master: int = -1, terminal: int = -1
+    ) -> None:
         self.pid = pid
         self.pidfd = pidfd
         self.signals = signals
@@ -171,6 +174,6 @@ def write_all(fd: int, data: bytes) -> None:
     """A reader that went away ends nothing."""
     while data:
         try:
-            data = data[posix.write(fd, data):]
+            data = data[posix.write(fd, data) :]
         except OSError:
             return

@@ -1,0 +1,171 @@
+"""The steps that put a mount in its place, for the mounts of config.json and for those we add ourselves.
+
+A target is resolved beneath the root, once; a mount is attached descriptor to descriptor (CVE-2021-30465).
+"""
+
+from __future__ import annotations
+
+from pyruntime.features.fields import (
+    FS_TYPE,
+    MODE,
+    MOVE_FLAGS,
+    SCRATCH,
+    mount_id_of,
+    set_attributes,
+    statx_of,
+)
+from pyruntime.features.mount_options import Options
+from pyruntime.kernel.native import lib
+from pyruntime.plan import moments
+from pyruntime.plan.step import (
+    DIRECTORY,
+    MAKE_DIRECTORY,
+    NO_SYMLINKS,
+    Reg,
+    Step,
+    expect,
+    jump,
+    load,
+    resolve,
+    sys,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pyruntime.features.site import Site
+
+EPERM, ENOENT = 1, 2
+FSCONFIG_LIMIT = 256  # bytes of a string the kernel takes, its NUL included
+
+# lxcfs puts its own files over these; everything else beneath /proc is the kernel's.
+INSIDE_PROC = frozenset("/proc/" + name for name in (
+    "cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo",
+    "sys/kernel/ns_last_pid", "sys/crypto/fips_enabled"))  # fmt: skip
+
+
+def guard_proc(target: Any, path: str) -> list[Any]:
+    """Unless the config's path is one of lxcfs's, a target that turns out to lie on procfs is refused."""
+    if path in INSIDE_PROC or path == "/proc":
+        return []
+    return [
+        sys(lib.NR_fstatfs, target, SCRATCH),
+        expect(FS_TYPE, lib.PROC_SUPER_MAGIC, 8, skip=1),
+        expect(0, 1, errno=EPERM),
+    ]
+
+
+def attach(mount: Any, target: Reg, path: str, pointer: str, site: Site) -> list[Any]:
+    """move_mount by descriptors; the mount's id is kept for the final check."""
+    reg = Reg(pointer)
+    site.mount_ids.append((path, pointer, reg))
+    return [
+        *mount_id_of(mount, reg),
+        sys(lib.NR_move_mount, mount, "", target, "", MOVE_FLAGS),
+        sys(lib.NR_close, target),
+    ]
+
+
+def propagate(fd: Any, options: Options) -> list[Any]:
+    return [set_attributes(fd, 0, 0, kind, recursive=deep) for kind, deep in options.propagation]
+
+
+def new_file_system(
+    mount: dict[str, Any], options: Options, target: str, pointer: str, site: Site
+) -> Iterator[Step]:
+    """A file system made by the init. Read-only tmpfs and /dev turn so late: devices and hooks still fill them."""
+    kind = mount["type"]
+    late = options.read_only and (kind == "tmpfs" or target == "/dev")
+    fd, where, mode = Reg(pointer), Reg("target"), Reg("mode")
+    ops = _find_target(kind, where, mode, target, site)
+    if options.flags2 or any(
+        len(word.encode("utf-8", "surrogateescape")) >= FSCONFIG_LIMIT for word in options.data
+    ):
+        ops += _by_mount2(mount, options, where, target, fd, site)
+    else:
+        ops += _by_context(mount, options, fd, late=late)
+        if kind == "tmpfs" and not any(word.startswith("mode=") for word in options.data):
+            ops += [expect(mode, -1, skip=1), jump(1), sys(lib.NR_fchmodat, fd, ".", mode)]
+        ops += propagate(fd, options)
+        if options.set_all or options.clear_all:
+            ops.append(set_attributes(fd, options.set_all, options.clear_all, recursive=True))
+        ops += attach(fd, where, target, pointer, site)
+    text = f"mount `{mount.get('source') or kind}` on `{target}`"
+    if late:
+        yield Step(moments.MOUNT, pointer, text, ops)
+        yield Step(
+            moments.LATE_READONLY,
+            pointer,
+            f"make `{target}` read-only",
+            [set_attributes(fd, lib.MOUNT_ATTR_RDONLY), sys(lib.NR_close, fd)],
+        )
+    else:
+        yield Step(moments.MOUNT, pointer, text, [*ops, sys(lib.NR_close, fd)])
+
+
+def _find_target(kind: str, where: Reg, mode: Reg, target: str, site: Site) -> list[Any]:
+    """The directory to mount on; a tmpfs takes over the mode of one that exists."""
+    how = MAKE_DIRECTORY | DIRECTORY
+    if kind in ("proc", "sysfs"):
+        return [resolve(site.root, target, where, how | NO_SYMLINKS)]
+    if kind != "tmpfs":
+        return [resolve(site.root, target, where, how), *guard_proc(where, target)]
+    return [
+        resolve(site.root, target, where, DIRECTORY, ok=(ENOENT,), skip=3),
+        statx_of(where),
+        load(MODE, 2, mode),
+        jump(1),
+        resolve(site.root, target, where, how),
+        *guard_proc(where, target),
+    ]
+
+
+def _by_context(mount: dict[str, Any], options: Options, fd: Reg, *, late: bool) -> list[Any]:
+    """fsopen, one fsconfig per option, fsmount: nothing is glued into one string (security: R-43)."""
+    context = Reg("context")
+    kind, source = mount["type"], mount.get("source") or mount["type"]
+    attributes = options.set & ~lib.MOUNT_ATTR_RDONLY if late else options.set
+    flags = ["ro"] if options.read_only and not late else []
+    ops = [
+        sys(lib.NR_fsopen, kind, lib.FSOPEN_CLOEXEC, out=context),
+        sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, "source", source, log=context),
+    ]
+    for word in flags + options.context + options.data:
+        key, equals, value = word.partition("=")
+        if equals:
+            ops.append(
+                sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, key, value, log=context)
+            )
+        else:
+            ops.append(sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_FLAG, key, log=context))
+    return [
+        *ops,
+        sys(lib.NR_fsconfig, context, lib.FSCONFIG_CMD_CREATE, log=context),
+        sys(lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, attributes, out=fd, log=context),
+        sys(lib.NR_close, context),
+    ]
+
+
+def _by_mount2(
+    mount: dict[str, Any], options: Options, where: Reg, target: str, fd: Reg, site: Site
+) -> list[Any]:
+    """For what fsconfig cannot carry: mount(2) on `.` of the target's descriptor, then attributes by descriptor."""
+    data = ",".join([*options.context, *options.data])
+    return [
+        sys(lib.NR_fchdir, where),
+        sys(
+            lib.NR_mount,
+            mount.get("source") or mount["type"],
+            ".",
+            mount["type"],
+            options.flags2,
+            data or 0,
+        ),
+        sys(lib.NR_chdir, "/"),
+        sys(lib.NR_close, where),
+        resolve(site.root, target, fd),
+        set_attributes(fd, options.set, options.clear),
+        *propagate(fd, options),
+    ]
