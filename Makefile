@@ -3,6 +3,7 @@
 PYTHON  ?= /usr/bin/python3
 PREFIX  ?= /usr/local
 DESTDIR ?=
+BENCH   ?=
 RUNTIME ?= $(CURDIR)/build/bin/pyruntime
 export PYTHON RUNTIME
 
@@ -62,13 +63,13 @@ run: build ## run the example bundle `hello` (as root)
 
 # The exit status of pytest is 5 when it found no test, so nothing passes by not running.
 test: build ## the test suite of every commit (as root); RUNTIME=runc tests the tests
-	$(PYTEST) -m 'not nightly' tests/unit tests/integration tests/hostile
+	$(PYTEST) -m 'not nightly' tests/unit tests/integration tests/hostile tests/bench
 
 check: build ## unit tests and style, without root, in under a minute
 	$(PYTEST) -q -m 'not nightly' tests/unit
 
 bench: build ## times and memory beside the reference runtimes found (as root)
-	$(PY) tests/bench/run
+	$(PY) tests/bench/run $(BENCH)
 
 conformance: build ## the specification's statements, tested on $(RUNTIME) (as root)
 	$(PY) -m conformance $(RUNTIME)
