@@ -43,19 +43,25 @@ PLACES = [f"/proc/self/fd/{number}" for number in NUMBERS] + [
 def test_a_cwd_outside(bundle: Bundle, outside: Path, cwd: str) -> None:
     """Whatever it is refused or it is a directory of the container; getcwd never says (unreachable)."""
     host = {os.stat("/").st_ino, os.stat(outside).st_ino, os.stat(bundle.directory).st_ino}
-    bundle.set("process.cwd", cwd).inside("report", "--", "stat", ".", "--", "stat", "..", "--", "stat", "../..")
+    bundle.set("process.cwd", cwd).inside(
+        "report", "--", "stat", ".", "--", "stat", "..", "--", "stat", "../.."
+    )
     with Tripwire(outside), Box(bundle, prepare=lambda: leak(outside)) as box:
         outcome = box.run()
         assert outcome.code in (0, 1), str(outcome)
         if outcome.code == 0:
             assert outcome.facts.cwd.startswith("/"), outcome.facts.cwd
-            seen = {line["ino"] for line in outcome.lines if line["cmd"] == "stat" and "ino" in line}
+            seen = {
+                line["ino"] for line in outcome.lines if line["cmd"] == "stat" and "ino" in line
+            }
             assert not seen & host
 
 
 @pytest.mark.parametrize("cwd", ["/link", "/link/x"])
 @pytest.mark.parametrize("number", [3, 7, 8])
-def test_a_cwd_outside_through_a_link_of_the_image(bundle: Bundle, outside: Path, number: int, cwd: str) -> None:
+def test_a_cwd_outside_through_a_link_of_the_image(
+    bundle: Bundle, outside: Path, number: int, cwd: str
+) -> None:
     """The string in the config looks harmless."""
     bundle.link("link", f"/proc/self/fd/{number}").set("process.cwd", cwd).inside("report")
     with Tripwire(outside), Box(bundle, prepare=lambda: leak(outside)) as box:
@@ -81,7 +87,13 @@ def kinds(pid: int) -> dict[int, str]:
         if int(name) > 2:
             mode = os.stat(f"/proc/{pid}/fd/{name}").st_mode
             link = os.readlink(f"/proc/{pid}/fd/{name}")
-            found[int(name)] = f"directory {link}" if stat.S_ISDIR(mode) else f"file {link}" if stat.S_ISREG(mode) else link
+            found[int(name)] = (
+                f"directory {link}"
+                if stat.S_ISDIR(mode)
+                else f"file {link}"
+                if stat.S_ISREG(mode)
+                else link
+            )
     return found
 
 
@@ -90,9 +102,16 @@ def test_a_waiting_init_holds_nothing_of_the_host(bundle: Bundle, outside: Path)
     with Box(bundle, prepare=lambda: leak(outside)) as box:
         box.create()
         held = kinds(box.pid)
-        wrong = {n: text for n, text in held.items() if text.startswith(("directory", "file")) and "memfd" not in text}
+        wrong = {
+            n: text
+            for n, text in held.items()
+            if text.startswith(("directory", "file")) and "memfd" not in text
+        }
         assert not wrong, held
-        assert os.readlink(f"/proc/{box.pid}/root") == "/" or os.stat(f"/proc/{box.pid}/root").st_ino == bundle.rootfs.stat().st_ino
+        assert (
+            os.readlink(f"/proc/{box.pid}/root") == "/"
+            or os.stat(f"/proc/{box.pid}/root").st_ino == bundle.rootfs.stat().st_ino
+        )
         assert os.stat(f"/proc/{box.pid}/cwd").st_ino == bundle.rootfs.stat().st_ino
 
 

@@ -12,27 +12,54 @@ from tests.lib.bundle import Bundle
 from tests.lib.console import ConsoleSocket
 from tests.lib.tripwire import Tripwire
 
-NAMES = ["null", "zero", "full", "random", "urandom", "tty", "console", "ptmx", "fd", "stdin", "core", "shm", "pts", "mqueue"]
+NAMES = [
+    "null",
+    "zero",
+    "full",
+    "random",
+    "urandom",
+    "tty",
+    "console",
+    "ptmx",
+    "fd",
+    "stdin",
+    "core",
+    "shm",
+    "pts",
+    "mqueue",
+]
 
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
     """Already holds the names that are made or replaced in a /dev."""
-    tree: dict[str, object] = {name: f"precious {name}" for name in NAMES if name not in ("shm", "pts", "mqueue")}
-    return hostile.build(tmp_path / "outside", {**tree, "pts": {"ptmx": "p", "0": "0"}, "shm": {}, "mqueue": {}})  # type: ignore[dict-item]
+    tree: dict[str, object] = {
+        name: f"precious {name}" for name in NAMES if name not in ("shm", "pts", "mqueue")
+    }
+    return hostile.build(
+        tmp_path / "outside", {**tree, "pts": {"ptmx": "p", "0": "0"}, "shm": {}, "mqueue": {}}
+    )  # type: ignore[dict-item]
 
 
 def plain(bundle: Bundle) -> Bundle:
     """Without a tmpfs on /dev: the image's own directory is used."""
-    return bundle.set("mounts", [mount for mount in bundle.get("mounts") if not mount["destination"].startswith("/dev")])
+    return bundle.set(
+        "mounts",
+        [mount for mount in bundle.get("mounts") if not mount["destination"].startswith("/dev")],
+    )
 
 
-def check(bundle: Bundle, outside: Path, *flags: str) -> None:
-    with Tripwire(outside), Box(bundle.inside("pause"), patience=5) as box:
+def attempt(bundle: Bundle, *flags: str) -> None:
+    with Box(bundle.inside("pause"), patience=5) as box:
         outcome = box.create(*flags, check=False)
         assert outcome.code in (0, 1) and "Traceback" not in outcome.err, str(outcome)
         if outcome.code == 0:
             box.start()
+
+
+def check(bundle: Bundle, outside: Path) -> None:
+    with Tripwire(outside):
+        attempt(bundle)
 
 
 @pytest.mark.parametrize("mounted", [True, False], ids=["tmpfs", "image"])
@@ -82,8 +109,15 @@ CONSOLES: dict[str, hostile.Tree] = {
     "console is a directory": {"dev": {"console": {}}},
     "pts is a link out": {"dev": {"pts": hostile.Link("OUTSIDE/pts")}},
     "ptmx is a file": {"dev": {"pts": {"ptmx": "text"}}},
-    "ptmx is a link out": {"dev": {"pts": {"ptmx": hostile.Link("OUTSIDE/pts/ptmx")}, "ptmx": hostile.Link("OUTSIDE/ptmx")}},
-    "ptmx is the null device": {"dev": {"pts": {"ptmx": hostile.Node("c", 1, 3)}, "ptmx": hostile.Node("c", 1, 3)}},
+    "ptmx is a link out": {
+        "dev": {
+            "pts": {"ptmx": hostile.Link("OUTSIDE/pts/ptmx")},
+            "ptmx": hostile.Link("OUTSIDE/ptmx"),
+        }
+    },
+    "ptmx is the null device": {
+        "dev": {"pts": {"ptmx": hostile.Node("c", 1, 3)}, "ptmx": hostile.Node("c", 1, 3)}
+    },
 }
 
 
@@ -103,5 +137,5 @@ def test_a_terminal(bundle: Bundle, outside: Path, tmp_path: Path, name: str, de
     plain(bundle).set("process.terminal", True)
     if devpts:
         bundle.mount("/dev/pts", "devpts", "devpts", "newinstance", "ptmxmode=0666", "mode=0620")
-    with ConsoleSocket(tmp_path / "console") as console:
-        check(bundle, outside, "--console-socket", str(console.path))
+    with Tripwire(outside), ConsoleSocket(tmp_path / "console") as console:
+        attempt(bundle, "--console-socket", str(console.path))

@@ -40,7 +40,9 @@ def test_passwd(bundle: Bundle, name: str) -> None:
         assert outcome.facts.environment["HOME"].startswith("/")
 
 
-@pytest.mark.parametrize("kind", ["fifo", "device", "directory", "empty", "loop", "bad interpreter"])
+@pytest.mark.parametrize(
+    "kind", ["fifo", "device", "directory", "empty", "loop", "bad interpreter"]
+)
 def test_a_program_that_is_none(bundle: Bundle, kind: str) -> None:
     entries: dict[str, object] = {
         "fifo": hostile.Fifo(0o777),
@@ -57,7 +59,9 @@ def test_a_program_that_is_none(bundle: Bundle, kind: str) -> None:
 
 
 def test_a_program_through_a_link_out_of_the_root(bundle: Bundle, tmp_path: Path) -> None:
-    outside = hostile.build(tmp_path / "outside", {"tool": hostile.File("#!/bin/sh\necho escaped\n", 0o755)})
+    outside = hostile.build(
+        tmp_path / "outside", {"tool": hostile.File("#!/bin/sh\necho escaped\n", 0o755)}
+    )
     hostile.build(bundle.rootfs, {"bin": {"tool": hostile.Link(str(outside / "tool"))}})
     with Tripwire(outside), Box(bundle.args("tool")) as box:
         outcome = box.run()

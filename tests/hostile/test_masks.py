@@ -54,7 +54,9 @@ def test_the_images_null_device_is_not_used(bundle: Bundle, outside: Path, name:
     assert (bundle.rootfs / "etc/decoy").read_text() == "decoy"
 
 
-@pytest.mark.parametrize("label", [label for label in hostile.FORMS if label not in ("self", "loop")])
+@pytest.mark.parametrize(
+    "label", [label for label in hostile.FORMS if label not in ("self", "loop")]
+)
 def test_a_masked_path_that_leads_out(bundle: Bundle, outside: Path, label: str) -> None:
     hostile.build(bundle.rootfs, hostile.link_form(label, "v", outside))
     bundle.set("linux.maskedPaths", ["/v", "/v/victim"]).set("linux.readonlyPaths", ["/v"])
@@ -74,11 +76,20 @@ def test_a_mask_that_cannot_be_placed_is_an_error(bundle: Bundle) -> None:
 
 def race(bundle: Bundle, outside: Path, seconds: float, limit: int) -> None:
     """/dev/null of the image is a node and a link in turn."""
-    hostile.build(bundle.rootfs, {"dev": {"null": hostile.Node("c", 1, 3), "evil": hostile.Link("/etc/decoy")}, "etc": {"decoy": "decoy"}})
+    hostile.build(
+        bundle.rootfs,
+        {
+            "dev": {"null": hostile.Node("c", 1, 3), "evil": hostile.Link("/etc/decoy")},
+            "etc": {"decoy": "decoy"},
+        },
+    )
     imaged(bundle).inside("cat", "/etc/secret", "--", "write", "/etc/secret", "x")
     end = time.monotonic() + seconds
     count = 0
-    with Tripwire(outside), hostile.Swapping(bundle.rootfs / "dev/null", bundle.rootfs / "dev/evil"):
+    with (
+        Tripwire(outside),
+        hostile.Swapping(bundle.rootfs / "dev/null", bundle.rootfs / "dev/evil"),
+    ):
         while time.monotonic() < end and count < limit:
             count += 1
             with Box(bundle) as box:

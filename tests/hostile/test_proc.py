@@ -16,8 +16,16 @@ from tests.lib.bundle import Bundle
 from tests.lib.tripwire import Tripwire
 
 FAKE: hostile.Tree = {
-    "sys": {"net": {"ipv4": {"ip_forward": "fake"}}, "kernel": {"domainname": "fake", "msgmax": "fake"}},
-    "self": {"attr": {"exec": "", "current": ""}, "fd": {}, "oom_score_adj": "fake", "setgroups": "fake"},
+    "sys": {
+        "net": {"ipv4": {"ip_forward": "fake"}},
+        "kernel": {"domainname": "fake", "msgmax": "fake"},
+    },
+    "self": {
+        "attr": {"exec": "", "current": ""},
+        "fd": {},
+        "oom_score_adj": "fake",
+        "setgroups": "fake",
+    },
     "1": {"oom_score_adj": "fake"},
     "thread-self": {"attr": {"exec": ""}},
     "sysrq-trigger": "fake",
@@ -32,7 +40,9 @@ def outside(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("label", hostile.FORMS)
 @pytest.mark.parametrize(("name", "kind"), [("proc", "proc"), ("sys", "sysfs")])
-def test_a_link_in_their_place(bundle: Bundle, outside: Path, label: str, name: str, kind: str) -> None:
+def test_a_link_in_their_place(
+    bundle: Bundle, outside: Path, label: str, name: str, kind: str
+) -> None:
     hostile.build(bundle.rootfs, hostile.link_form(label, name, outside))
     if kind == "sysfs":
         bundle.mount("/sys", "sysfs", "sysfs", "ro")
@@ -52,7 +62,16 @@ def test_a_link_on_the_way(bundle: Bundle, outside: Path) -> None:
         refused(bundle.mount("/mnt/self/proc", "proc", "proc"))
 
 
-TARGETS = ["/proc", "/proc/", "//proc/.", "/proc/self", "/proc/self/attr", "/proc/sys", "/proc/1/fd", "/tmp/../proc"]
+TARGETS = [
+    "/proc",
+    "/proc/",
+    "//proc/.",
+    "/proc/self",
+    "/proc/self/attr",
+    "/proc/sys",
+    "/proc/1/fd",
+    "/tmp/../proc",
+]
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -17,7 +17,19 @@ from tests.lib.box import Box, report
 from tests.lib.bundle import Bundle
 from tests.lib.facts import Facts, parse_lines
 
-SAME = ("env", "cwd", "umask", "blocked", "ignored", "caps", "groups", "personality", "timerslack", "policy", "pdeathsig")
+SAME = (
+    "env",
+    "cwd",
+    "umask",
+    "blocked",
+    "ignored",
+    "caps",
+    "groups",
+    "personality",
+    "timerslack",
+    "policy",
+    "pdeathsig",
+)
 
 
 def compared(facts: Facts) -> dict[str, object]:
@@ -32,8 +44,20 @@ def compared(facts: Facts) -> dict[str, object]:
         {},
         {"XDG_RUNTIME_DIR": ""},
         {"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": "/nowhere"},
-        {"LANG": "tr_TR.UTF-8", "LC_ALL": "xx", "PYTHONPATH": "/tmp", "PYTHONHOME": "/tmp", "LD_LIBRARY_PATH": "/tmp:"},
-        {"GOMAXPROCS": "2", "TMPDIR": "/nowhere", "TERM": "", "NOTIFY_SOCKET": "", "_OCI_SYNCPIPE": "3"},
+        {
+            "LANG": "tr_TR.UTF-8",
+            "LC_ALL": "xx",
+            "PYTHONPATH": "/tmp",
+            "PYTHONHOME": "/tmp",
+            "LD_LIBRARY_PATH": "/tmp:",
+        },
+        {
+            "GOMAXPROCS": "2",
+            "TMPDIR": "/nowhere",
+            "TERM": "",
+            "NOTIFY_SOCKET": "",
+            "_OCI_SYNCPIPE": "3",
+        },
         {"BAD\udcff": "\udcfe\udcff", "PATH": "/bin"},
     ],
     ids=["empty", "podman kill", "podman start", "hostile", "shim", "bytes"],
@@ -96,7 +120,9 @@ STATES: list[Callable[[], None]] = [
 
 
 @pytest.mark.parametrize("prepare", STATES, ids=lambda each: each.__name__)
-def test_nothing_of_it_reaches_the_container(bundle: Bundle, tmp_path: Path, prepare: Callable[[], None]) -> None:
+def test_nothing_of_it_reaches_the_container(
+    bundle: Bundle, tmp_path: Path, prepare: Callable[[], None]
+) -> None:
     clean = compared(report(Bundle(tmp_path / "clean")))
     assert compared(report(bundle, prepare=prepare)) == clean
 
@@ -178,12 +204,28 @@ def test_a_bundle_that_looks_like_a_python_library(bundle: Bundle) -> None:
     """R-32: engines call with the bundle as current directory; nothing of it may be imported."""
     marker = bundle.directory / "imported"
     code = f"open({str(marker)!r}, 'w')\n"
-    for name in ("json", "os", "site", "sitecustomize", "usercustomize", "errno", "re", "posix", "encodings"):
+    for name in (
+        "json",
+        "os",
+        "site",
+        "sitecustomize",
+        "usercustomize",
+        "errno",
+        "re",
+        "posix",
+        "encodings",
+    ):
         (bundle.directory / f"{name}.py").write_text(code)
     (bundle.directory / "pyruntime").mkdir()
     (bundle.directory / "pyruntime/__init__.py").write_text(code)
     path = str(bundle.directory)
-    env = {"PATH": "/bin", "PYTHONPATH": path, "PYTHONSTARTUP": f"{path}/os.py", "PYTHONHOME": path, "HOME": path}
+    env = {
+        "PATH": "/bin",
+        "PYTHONPATH": path,
+        "PYTHONSTARTUP": f"{path}/os.py",
+        "PYTHONHOME": path,
+        "HOME": path,
+    }
     with Box(bundle.inside("wait"), env=env, prepare=lambda: os.chdir(path)) as box:
         box.create()
         box.start()

@@ -51,7 +51,7 @@ def test_a_plain_user_keeps_none_across_exec(bundle: Bundle) -> None:
 
 
 def test_ambient_capabilities_reach_a_plain_user(bundle: Bundle) -> None:
-    bundle.set("process.capabilities", {kind: SOME for kind in SETS})
+    bundle.set("process.capabilities", dict.fromkeys(SETS, SOME))
     seen = sets(report(bundle.set("process.user", {"uid": 1000, "gid": 1000})))
     assert seen == {kind: set(SOME) for kind in SETS}
 

@@ -141,7 +141,15 @@ def test_a_relative_path_does_not_climb(bundle: Bundle) -> None:
 def test_removed_everywhere_with_what_the_container_made(bundle: Bundle) -> None:
     """A payload with a writable cgroup mount makes groups of its own below; delete takes them too."""
     bundle.namespace("cgroup").mount("/sys/fs/cgroup", "cgroup", "cgroup", "rw").privileged()
-    bundle.inside("mkdir", "/sys/fs/cgroup/pids/sub", "--", "mkdir", "/sys/fs/cgroup/pids/sub/deep", "--", "pause")
+    bundle.inside(
+        "mkdir",
+        "/sys/fs/cgroup/pids/sub",
+        "--",
+        "mkdir",
+        "/sys/fs/cgroup/pids/sub/deep",
+        "--",
+        "pause",
+    )
     with Box(bundle) as box:
         box.create()
         box.start()
@@ -176,8 +184,12 @@ VALUES: list[tuple[str, Any, list[tuple[str, str, str]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "files"), VALUES, ids=[f"{row[0]}={row[1]}" for row in VALUES])
-def test_each_value(bundle: Bundle, path: str, value: Any, files: list[tuple[str, str, str]]) -> None:
+@pytest.mark.parametrize(
+    ("path", "value", "files"), VALUES, ids=[f"{row[0]}={row[1]}" for row in VALUES]
+)
+def test_each_value(
+    bundle: Bundle, path: str, value: Any, files: list[tuple[str, str, str]]
+) -> None:
     with Box(bundle.set(f"linux.resources.{path}", value)) as box:
         box.create()
         for controller, name, wanted in files:
@@ -199,27 +211,44 @@ COMBINED: list[tuple[dict[str, Any], dict[tuple[str, str], str]]] = [
             ("memory", "memory.soft_limit_in_bytes"): str(16 * MIB),
         },
     ),
-    ({"cpu": {"quota": 20000, "period": 10000}}, {("cpu", "cpu.cfs_quota_us"): "20000", ("cpu", "cpu.cfs_period_us"): "10000"}),
-    ({"cpu": {"quota": 900000, "period": 1000000}}, {("cpu", "cpu.cfs_quota_us"): "900000", ("cpu", "cpu.cfs_period_us"): "1000000"}),
+    (
+        {"cpu": {"quota": 20000, "period": 10000}},
+        {("cpu", "cpu.cfs_quota_us"): "20000", ("cpu", "cpu.cfs_period_us"): "10000"},
+    ),
+    (
+        {"cpu": {"quota": 900000, "period": 1000000}},
+        {("cpu", "cpu.cfs_quota_us"): "900000", ("cpu", "cpu.cfs_period_us"): "1000000"},
+    ),
     ({"cpu": {"quota": -1, "period": 100000}}, {("cpu", "cpu.cfs_quota_us"): "-1"}),
     # Engines send zeros for "leave alone".
     (
-        {"memory": {"limit": 0, "reservation": 0}, "cpu": {"shares": 0, "quota": 0, "period": 0}, "blockIO": {"weight": 0}},
+        {
+            "memory": {"limit": 0, "reservation": 0},
+            "cpu": {"shares": 0, "quota": 0, "period": 0},
+            "blockIO": {"weight": 0},
+        },
         {("cpu", "cpu.shares"): "1024", ("cpu", "cpu.cfs_quota_us"): "-1"},
     ),
-    ({"memory": {"limit": 64 * MIB, "disableOOMKiller": False}}, {("memory", "memory.limit_in_bytes"): str(64 * MIB)}),
+    (
+        {"memory": {"limit": 64 * MIB, "disableOOMKiller": False}},
+        {("memory", "memory.limit_in_bytes"): str(64 * MIB)},
+    ),
 ]
 
 
 @pytest.mark.parametrize(("resources", "wanted"), COMBINED)
-def test_values_together(bundle: Bundle, resources: dict[str, Any], wanted: dict[tuple[str, str], str]) -> None:
+def test_values_together(
+    bundle: Bundle, resources: dict[str, Any], wanted: dict[tuple[str, str], str]
+) -> None:
     with Box(bundle.set("linux.resources", resources)) as box:
         box.create()
         assert {key: read(box, *key) for key in wanted} == wanted
 
 
 def test_the_oom_killer_can_be_disabled(bundle: Bundle) -> None:
-    with Box(bundle.set("linux.resources.memory", {"limit": 64 * MIB, "disableOOMKiller": True})) as box:
+    with Box(
+        bundle.set("linux.resources.memory", {"limit": 64 * MIB, "disableOOMKiller": True})
+    ) as box:
         box.create()
         assert "oom_kill_disable 1" in read(box, "memory", "memory.oom_control")
 
@@ -227,7 +256,12 @@ def test_the_oom_killer_can_be_disabled(bundle: Bundle) -> None:
 def test_throttles(bundle: Bundle) -> None:
     device = os.stat("/").st_dev
     entry = {"major": os.major(device), "minor": os.minor(device), "rate": 1048576}
-    with Box(bundle.set("linux.resources.blockIO", {"throttleReadBpsDevice": [entry], "throttleWriteIOPSDevice": [entry]})) as box:
+    with Box(
+        bundle.set(
+            "linux.resources.blockIO",
+            {"throttleReadBpsDevice": [entry], "throttleWriteIOPSDevice": [entry]},
+        )
+    ) as box:
         box.create()
         line = f"{entry['major']}:{entry['minor']} 1048576"
         assert read(box, "blkio", "blkio.throttle.read_bps_device") == line
@@ -265,7 +299,9 @@ def test_memory_by_effect(bundle: Bundle) -> None:
 @pytest.mark.slow
 def test_quota_by_effect(bundle: Bundle) -> None:
     """A fifth of a processor: 100 ms of work take half a second."""
-    line = run(bundle.set("linux.resources.cpu", {"quota": 20000, "period": 100000}).inside("spin", "100")).lines[0]
+    line = run(
+        bundle.set("linux.resources.cpu", {"quota": 20000, "period": 100000}).inside("spin", "100")
+    ).lines[0]
     assert line["wall_ms"] > 250
 
 
@@ -273,14 +309,27 @@ def test_quota_by_effect(bundle: Bundle) -> None:
 @pytest.mark.parametrize("namespace", [True, False])
 def test_a_cgroup_mount(bundle: Bundle, options: list[str], namespace: bool) -> None:
     """/sys/fs/cgroup shows every hierarchy, and only the container's own group as its top."""
-    bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime", *options)
+    bundle.mount(
+        "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime", *options
+    )
     if namespace:
         bundle.namespace("cgroup")
-    bundle.inside("report", "--", "cat", "/sys/fs/cgroup/pids/pids.max", "--", "write", "/sys/fs/cgroup/pids/pids.max", "50")
+    bundle.inside(
+        "report",
+        "--",
+        "cat",
+        "/sys/fs/cgroup/pids/pids.max",
+        "--",
+        "write",
+        "/sys/fs/cgroup/pids/pids.max",
+        "50",
+    )
     bundle.set("linux.resources.pids.limit", 60)
     outcome = run(bundle)
     seen = outcome.facts
-    kinds = {mount.point: mount for mount in seen.mounts if mount.point.startswith("/sys/fs/cgroup")}
+    kinds = {
+        mount.point: mount for mount in seen.mounts if mount.point.startswith("/sys/fs/cgroup")
+    }
     assert kinds["/sys/fs/cgroup"].kind == "tmpfs"
     for name in ("memory", "cpu", "pids", "devices", "freezer", "cpuset", "blkio", "systemd"):
         assert kinds[f"/sys/fs/cgroup/{name}"].kind == "cgroup"
@@ -312,7 +361,18 @@ def test_values_that_cannot_be(bundle: Bundle, name: str) -> None:
 
 def test_a_foreign_cgroup_is_not_touched(bundle: Bundle) -> None:
     """Values of the parent are as before, whatever the container's are."""
-    files = ["memory/memory.limit_in_bytes", "cpu/cpu.shares", "cpuset/cpuset.cpus", "pids/cgroup.procs"]
+    files = [
+        "memory/memory.limit_in_bytes",
+        "cpu/cpu.shares",
+        "cpuset/cpuset.cpus",
+        "pids/cgroup.procs",
+    ]
     before = [len((Path("/sys/fs/cgroup") / name).read_text().split()) for name in files[:3]]
-    run(bundle.set("linux.resources", {"memory": {"limit": 64 * MIB}, "cpu": {"shares": 100, "cpus": "0"}}))
-    assert [len((Path("/sys/fs/cgroup") / name).read_text().split()) for name in files[:3]] == before
+    run(
+        bundle.set(
+            "linux.resources", {"memory": {"limit": 64 * MIB}, "cpu": {"shares": 100, "cpus": "0"}}
+        )
+    )
+    assert [
+        len((Path("/sys/fs/cgroup") / name).read_text().split()) for name in files[:3]
+    ] == before

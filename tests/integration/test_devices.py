@@ -60,7 +60,9 @@ def test_a_readonly_dev_is_still_populated(bundle: Bundle) -> None:
 
 
 def test_a_dev_bound_from_the_host_is_left_alone(bundle: Bundle) -> None:
-    mounts = [mount for mount in bundle.get("mounts") if not mount["destination"].startswith("/dev")]
+    mounts = [
+        mount for mount in bundle.get("mounts") if not mount["destination"].startswith("/dev")
+    ]
     bundle.set("mounts", mounts).bind("/dev", "/dev", "ro")
     assert report(bundle).mount("/dev").kind == "devtmpfs"
 
@@ -68,15 +70,32 @@ def test_a_dev_bound_from_the_host_is_left_alone(bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("entry", "seen"),
     [
-        ({"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}, ("char", 10, 229, 0o666, 0, 0)),
         (
-            {"path": "/dev/sub/disk", "type": "b", "major": 7, "minor": 3, "fileMode": 0o640, "uid": 5, "gid": 6},
+            {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229},
+            ("char", 10, 229, 0o666, 0, 0),
+        ),
+        (
+            {
+                "path": "/dev/sub/disk",
+                "type": "b",
+                "major": 7,
+                "minor": 3,
+                "fileMode": 0o640,
+                "uid": 5,
+                "gid": 6,
+            },
             ("block", 7, 3, 0o640, 5, 6),
         ),
-        ({"path": "/dev/old", "type": "u", "major": 1, "minor": 3, "fileMode": 0o600}, ("char", 1, 3, 0o600, 0, 0)),
+        (
+            {"path": "/dev/old", "type": "u", "major": 1, "minor": 3, "fileMode": 0o600},
+            ("char", 1, 3, 0o600, 0, 0),
+        ),
         ({"path": "/dev/pipe", "type": "p", "fileMode": 0o666}, ("fifo", 0, 0, 0o666, 0, 0)),
         # Podman's fileMode carries the type bits too: 020600 octal.
-        ({"path": "/dev/x", "type": "c", "major": 1, "minor": 5, "fileMode": 8576}, ("char", 1, 5, 0o600, 0, 0)),
+        (
+            {"path": "/dev/x", "type": "c", "major": 1, "minor": 5, "fileMode": 8576},
+            ("char", 1, 5, 0o600, 0, 0),
+        ),
         # Outside /dev as well.
         ({"path": "/data/null", "type": "c", "major": 1, "minor": 3}, ("char", 1, 3, 0o666, 0, 0)),
     ],
@@ -97,7 +116,15 @@ def test_many_devices(bundle: Bundle) -> None:
 
 
 def test_a_default_device_may_be_listed(bundle: Bundle) -> None:
-    entry = {"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o666, "uid": 0, "gid": 0}
+    entry = {
+        "path": "/dev/null",
+        "type": "c",
+        "major": 1,
+        "minor": 3,
+        "fileMode": 0o666,
+        "uid": 0,
+        "gid": 0,
+    }
     rule = {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rwm"}
     bundle.set("linux.devices", [entry]).set("linux.resources.devices", [rule])
     assert report(bundle).dev["null"]["minor"] == 3
@@ -115,7 +142,9 @@ def test_a_wrong_entry_is_refused(bundle: Bundle, entry: dict[str, object]) -> N
     refused(bundle.set("linux.devices", [entry]))
 
 
-def tried(bundle: Bundle, rules: list[dict[str, object]] | None, words: str) -> list[tuple[str, str]]:
+def tried(
+    bundle: Bundle, rules: list[dict[str, object]] | None, words: str
+) -> list[tuple[str, str]]:
     if rules is not None:
         bundle.set("linux.resources.devices", rules)
     lines = run(bundle.privileged().mount("/tmp", "tmpfs", "tmpfs").inside(*words.split())).lines
@@ -130,18 +159,33 @@ def test_rules_deny_all_then_allow_some(bundle: Bundle) -> None:
     read = {"allow": True, "type": "b", "major": 7, "minor": 0, "access": "rm"}
     words = "device /tmp/a c 10 229 r -- device /tmp/b b 7 0 w -- device /tmp/c c 1 1 r -- device /tmp/d c 1 3 w"
     seen = tried(bundle, [DENY, allow, read], words)
-    assert seen[0] in (("open", ""), ("open", "ENODEV"), ("open", "ENXIO"))  # let through; the driver may be absent
+    assert seen[0] in (
+        ("open", ""),
+        ("open", "ENODEV"),
+        ("open", "ENXIO"),
+    )  # let through; the driver may be absent
     assert seen[1] == ("open", "EPERM")
     assert seen[2] == ("open", "EPERM")
     assert seen[3] == ("open", "")
 
 
 @pytest.mark.parametrize("rules", [None, [], [DENY]], ids=["absent", "empty", "deny"])
-def test_memory_and_disks_are_out_of_reach(bundle: Bundle, rules: list[dict[str, object]] | None) -> None:
+def test_memory_and_disks_are_out_of_reach(
+    bundle: Bundle, rules: list[dict[str, object]] | None
+) -> None:
     """R-18: also with an empty or a missing list. mknod is one of the standard permissions, opening is not."""
-    seen = tried(bundle, rules, "device /tmp/a c 1 1 r -- device /tmp/b b 254 0 r -- device /tmp/c c 10 200 r")
+    seen = tried(
+        bundle,
+        rules,
+        "device /tmp/a c 1 1 r -- device /tmp/b b 254 0 r -- device /tmp/c c 10 200 r",
+    )
     assert seen[0] == ("open", "EPERM") and seen[1] == ("open", "EPERM")
 
 
 def test_an_empty_access_is_refused(bundle: Bundle) -> None:
-    refused(bundle.set("linux.resources.devices", [{"allow": True, "type": "c", "major": 1, "minor": 1, "access": ""}]))
+    refused(
+        bundle.set(
+            "linux.resources.devices",
+            [{"allow": True, "type": "c", "major": 1, "minor": 1, "access": ""}],
+        )
+    )

@@ -21,14 +21,18 @@ pytestmark = pytest.mark.covers("hooks")
 KINDS = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
 OUTER = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"]
 SCRIPT = str(programs.HERE / "hook.py")
-PYTHON = os.path.realpath("/usr/bin/python3.11" if os.path.exists("/usr/bin/python3.11") else sys.executable)
+PYTHON = os.path.realpath(
+    "/usr/bin/python3.11" if os.path.exists("/usr/bin/python3.11") else sys.executable
+)
 
 
 def log(bundle: Bundle) -> Path:
     return bundle.directory / "hooks.log"
 
 
-def add(bundle: Bundle, kind: str, label: str | None = None, status: int = 0, **options: Any) -> Bundle:
+def add(
+    bundle: Bundle, kind: str, label: str | None = None, status: int = 0, **options: Any
+) -> Bundle:
     """A hook that writes its circumstances into the log; startContainer needs no Python: it is inside."""
     if kind == "startContainer":
         return bundle.hook(kind, "/inside", "create", f"/{label or kind}", "x", **options)
@@ -125,7 +129,9 @@ def test_namespaces_they_run_in(bundle: Bundle) -> None:
     for kind in OUTER:
         add(bundle, kind)
     run(bundle)
-    own = {name: os.readlink(f"/proc/self/ns/{name}") for name in ("mnt", "net", "pid", "ipc", "uts")}
+    own = {
+        name: os.readlink(f"/proc/self/ns/{name}") for name in ("mnt", "net", "pid", "ipc", "uts")
+    }
     for record in records(bundle):
         same = {name for name in own if own[name] == record["namespaces"][name]}
         if record["label"] == "createContainer":
@@ -136,14 +142,22 @@ def test_namespaces_they_run_in(bundle: Bundle) -> None:
 
 def test_the_namespaces_exist_when_prestart_runs(bundle: Bundle) -> None:
     """Docker's only hook opens /proc/<pid>/ns/net to move an interface into it."""
-    shell(bundle, "prestart", f"readlink /proc/$(grep -o '\"pid\": *[0-9]*' | tr -dc 0-9)/ns/net > {log(bundle)}")
+    shell(
+        bundle,
+        "prestart",
+        f"readlink /proc/$(grep -o '\"pid\": *[0-9]*' | tr -dc 0-9)/ns/net > {log(bundle)}",
+    )
     outcome = run(bundle)
     assert log(bundle).read_text().strip() == outcome.facts.namespaces["net"]
 
 
 def test_the_mounts_exist_when_create_container_runs(bundle: Bundle) -> None:
     bundle.mount("/data", "tmpfs", "tmpfs")
-    shell(bundle, "createContainer", f"grep -c ' {bundle.rootfs}/data ' /proc/self/mountinfo > {log(bundle)}")
+    shell(
+        bundle,
+        "createContainer",
+        f"grep -c ' {bundle.rootfs}/data ' /proc/self/mountinfo > {log(bundle)}",
+    )
     assert run(bundle).code == 0
     assert log(bundle).read_text().strip() == "1"
 
@@ -294,7 +308,9 @@ def test_a_hook_that_writes_without_end(bundle: Bundle) -> None:
 
 
 def test_control_characters_of_a_hook_stay_out_of_the_log(bundle: Bundle) -> None:
-    shell(bundle, "prestart", 'printf \'\\033[31m\\n{"level":"error","msg":"forged"}\\n\' >&2; exit 1')
+    shell(
+        bundle, "prestart", 'printf \'\\033[31m\\n{"level":"error","msg":"forged"}\\n\' >&2; exit 1'
+    )
     with Box(bundle) as box:
         outcome = box.create(check=False)
         assert outcome.code == 1
@@ -310,7 +326,12 @@ def test_a_hook_that_cannot_be_run(bundle: Bundle, path: str) -> None:
 
 @pytest.mark.parametrize(
     "entry",
-    [{"path": "bin/true"}, {"args": ["x"]}, {"path": "/bin/true", "timeout": 0}, {"path": "/bin/true", "timeout": -1}],
+    [
+        {"path": "bin/true"},
+        {"args": ["x"]},
+        {"path": "/bin/true", "timeout": 0},
+        {"path": "/bin/true", "timeout": -1},
+    ],
     ids=["relative", "no path", "timeout 0", "timeout -1"],
 )
 def test_a_wrong_entry_is_refused(bundle: Bundle, entry: dict[str, Any]) -> None:

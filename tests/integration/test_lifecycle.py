@@ -136,7 +136,9 @@ def test_delete_force_without_a_pid_namespace_kills_all(bundle: Bundle) -> None:
         box.expect("pause")
         box.delete("--force")
         assert box.wait() == 137
-        assert pump([], lambda: leaks.describe_process(child).split()[1] in ("Z", "(gone"), watch, 3)
+        assert pump(
+            [], lambda: leaks.describe_process(child).split()[1] in ("Z", "(gone"), watch, 3
+        )
         os.close(watch)
 
 
@@ -192,7 +194,9 @@ def test_run_detached(bundle: Bundle) -> None:
         box.delete()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
+)
 def test_run_forwards_signals(bundle: Bundle, number: int) -> None:
     with Box(bundle.inside("wait", "5")) as box:
         bundle.write(box.id)
@@ -227,7 +231,10 @@ def test_create_passes_stdio_through(bundle: Bundle, tmp_path: Path) -> None:
 def test_the_container_outlives_its_starter(bundle: Bundle) -> None:
     """It writes after `start` has ended, into pipes only it and the engine hold."""
     reader, writer = os.pipe()
-    with os.fdopen(reader, "rb") as stdin, Box(bundle.inside("read", "--", "echo", "{\"cmd\":\"late\"}"), stdin=stdin) as box:
+    with (
+        os.fdopen(reader, "rb") as stdin,
+        Box(bundle.inside("read", "--", "echo", '{"cmd":"late"}'), stdin=stdin) as box,
+    ):
         box.create()
         box.start()
         os.write(writer, b"x")
@@ -235,7 +242,9 @@ def test_the_container_outlives_its_starter(bundle: Bundle) -> None:
         box.expect("late")
         box.wait()
         assert box.stdout is not None
-        assert pump([box.stdout], lambda: bool(box.stdout and box.stdout.ended), None, 3), "somebody holds its stdout"
+        assert pump([box.stdout], lambda: bool(box.stdout and box.stdout.ended), None, 3), (
+            "somebody holds its stdout"
+        )
 
 
 def test_preserved_descriptors(bundle: Bundle, tmp_path: Path) -> None:
@@ -266,7 +275,15 @@ def test_containers_side_by_side(bundle: Bundle, tmp_path: Path) -> None:
     try:
         for box in boxes:
             box.bundle.write(box.id)
-            words = [*box.globals, "create", "--bundle", str(box.bundle.directory), "--pid-file", str(box.scratch / "pid"), box.id]
+            words = [
+                *box.globals,
+                "create",
+                "--bundle",
+                str(box.bundle.directory),
+                "--pid-file",
+                str(box.scratch / "pid"),
+                box.id,
+            ]
             process, box.stdout, box.stderr = box.spawn(*words)
             processes.append((box, process, words))
         for box, process, words in processes:
@@ -284,7 +301,15 @@ def test_two_creates_of_one_id(bundle: Bundle) -> None:
     """One wins, the other says that it exists."""
     with Box(bundle.inside("pause")) as box:
         bundle.write(box.id)
-        words = [*box.globals, "create", "--bundle", str(bundle.directory), "--pid-file", str(box.scratch / "pid"), box.id]
+        words = [
+            *box.globals,
+            "create",
+            "--bundle",
+            str(bundle.directory),
+            "--pid-file",
+            str(box.scratch / "pid"),
+            box.id,
+        ]
         started = [box.spawn(*words) for _ in range(4)]
         outcomes = [box.finish(*each, words) for each in started]
         assert sorted(outcome.code for outcome in outcomes) == [0, 1, 1, 1], str(outcomes)

@@ -12,7 +12,11 @@ pytestmark = pytest.mark.covers("linux.maskedPaths", "linux.readonlyPaths")
 
 def test_a_masked_file_reads_empty(bundle: Bundle) -> None:
     bundle.file("etc/secret", "x").set("linux.maskedPaths", ["/etc/secret", "/proc/keys"])
-    lines = run(bundle.inside("cat", "/etc/secret", "--", "write", "/etc/secret", "y", "--", "cat", "/proc/keys")).lines
+    lines = run(
+        bundle.inside(
+            "cat", "/etc/secret", "--", "write", "/etc/secret", "y", "--", "cat", "/proc/keys"
+        )
+    ).lines
     assert lines[0]["data"] == "" and lines[2]["data"] == ""
     assert (bundle.rootfs / "etc/secret").read_text() == "x"
 
@@ -33,18 +37,24 @@ def test_a_masked_directory_is_empty_and_readonly(bundle: Bundle) -> None:
 
 
 def test_what_is_not_there_needs_no_mask(bundle: Bundle) -> None:
-    bundle.set("linux.maskedPaths", ["/not/there", "/etc/none"]).set("linux.readonlyPaths", ["/not/there"])
+    bundle.set("linux.maskedPaths", ["/not/there", "/etc/none"]).set(
+        "linux.readonlyPaths", ["/not/there"]
+    )
     points = {mount.point for mount in report(bundle).mounts}
     assert points == {"/", "/proc", "/dev", "/dev/pts"}
 
 
 def test_a_path_masked_twice(bundle: Bundle) -> None:
-    bundle.file("etc/secret", "x").set("linux.maskedPaths", ["/etc/secret", "/etc/secret", "/proc/keys"])
+    bundle.file("etc/secret", "x").set(
+        "linux.maskedPaths", ["/etc/secret", "/etc/secret", "/proc/keys"]
+    )
     assert run(bundle.inside("cat", "/etc/secret")).lines[0]["data"] == ""
 
 
 def test_a_masked_path_through_a_link_stays_in_the_root(bundle: Bundle) -> None:
-    bundle.file("real/secret", "x").link("alias", "/real").set("linux.maskedPaths", ["/alias/secret"])
+    bundle.file("real/secret", "x").link("alias", "/real").set(
+        "linux.maskedPaths", ["/alias/secret"]
+    )
     assert run(bundle.inside("cat", "/real/secret")).lines[0]["data"] == ""
 
 
@@ -56,7 +66,9 @@ def test_readonly_paths(bundle: Bundle) -> None:
 
 
 def test_a_readonly_path_keeps_the_other_flags(bundle: Bundle) -> None:
-    bundle.mount("/data", "tmpfs", "tmpfs", "nosuid", "noexec", "nodev").set("linux.readonlyPaths", ["/data"])
+    bundle.mount("/data", "tmpfs", "tmpfs", "nosuid", "noexec", "nodev").set(
+        "linux.readonlyPaths", ["/data"]
+    )
     options = report(bundle).mount("/data").options
     assert {"ro", "nosuid", "noexec", "nodev"} <= options
 
@@ -64,7 +76,10 @@ def test_a_readonly_path_keeps_the_other_flags(bundle: Bundle) -> None:
 def test_sysctls_are_readonly(bundle: Bundle) -> None:
     bundle.set("linux.readonlyPaths", ["/proc/sys", "/proc/irq"]).privileged()
     words = "write /proc/sys/kernel/domainname x -- write /proc/irq/default_smp_affinity 3"
-    assert [line["errno"] for line in run(bundle.inside(*words.split())).lines] == ["EROFS", "EROFS"]
+    assert [line["errno"] for line in run(bundle.inside(*words.split())).lines] == [
+        "EROFS",
+        "EROFS",
+    ]
 
 
 @pytest.mark.parametrize("member", ["maskedPaths", "readonlyPaths"])

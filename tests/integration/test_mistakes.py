@@ -172,7 +172,14 @@ def much_json(path: Path) -> None:
     path.write_text(json.dumps({"annotations": {str(n): "x" * 1000 for n in range(20_000)}}))
 
 
-FILES: list[Callable[[Path], None]] = [os.mkfifo, os.mkdir, link_loop, sparse_file, endless, much_json]
+FILES: list[Callable[[Path], None]] = [
+    os.mkfifo,
+    os.mkdir,
+    link_loop,
+    sparse_file,
+    endless,
+    much_json,
+]
 
 
 @pytest.mark.parametrize("make", FILES, ids=lambda each: each.__name__)

@@ -71,7 +71,11 @@ def test_options_that_leave_no_trace(bundle: Bundle, option: str) -> None:
         (["ro", "rw"], {"rw"}, {"ro"}),
         (["nosuid", "suid"], set(), {"nosuid"}),
         (["noatime", "strictatime"], set(), {"relatime"}),
-        (["nosuid", "noexec", "nodev", "ro", "noatime"], {"nosuid", "noexec", "nodev", "ro", "noatime"}, set()),
+        (
+            ["nosuid", "noexec", "nodev", "ro", "noatime"],
+            {"nosuid", "noexec", "nodev", "ro", "noatime"},
+            set(),
+        ),
     ],
 )
 def test_the_last_of_two_opposites_wins(
@@ -111,7 +115,13 @@ def test_recursive_options_reach_what_is_below(bundle: Bundle, tree: Path, optio
     assert option in seen.mount("/m/sub").options
 
 
-CLEARING = {"rrw": "ro", "rsuid": "nosuid", "rdev": "nodev", "rexec": "noexec", "rdiratime": "nodiratime"}
+CLEARING = {
+    "rrw": "ro",
+    "rsuid": "nosuid",
+    "rdev": "nodev",
+    "rexec": "noexec",
+    "rdiratime": "nodiratime",
+}
 
 
 @pytest.mark.parametrize("option", CLEARING)
@@ -121,7 +131,9 @@ def test_recursive_options_that_clear(bundle: Bundle, tree: Path, option: str) -
     assert CLEARING[option] not in seen.mount("/m/sub").options
 
 
-@pytest.mark.parametrize("option", ["rrelatime", "rnorelatime", "rstrictatime", "rnostrictatime", "ratime"])
+@pytest.mark.parametrize(
+    "option", ["rrelatime", "rnorelatime", "rstrictatime", "rnostrictatime", "ratime"]
+)
 def test_recursive_access_times(bundle: Bundle, tree: Path, option: str) -> None:
     seen = report(bundle.bind(tree, "/m", option))
     for point in ("/m", "/m/sub"):
@@ -130,7 +142,9 @@ def test_recursive_access_times(bundle: Bundle, tree: Path, option: str) -> None
 
 
 def test_a_readonly_bind_refuses_writes(bundle: Bundle, tree: Path) -> None:
-    tried = run(bundle.bind(tree, "/m", "ro").bind(tree, "/r", "rro").inside("trywrite")).lines[0]["mounts"]
+    tried = run(bundle.bind(tree, "/m", "ro").bind(tree, "/r", "rro").inside("trywrite")).lines[0][
+        "mounts"
+    ]
     assert tried["/m"] == "EROFS" and tried["/m/sub"] == ""
     assert tried["/r"] == "EROFS" and tried["/r/sub"] == "EROFS"
 
@@ -172,7 +186,9 @@ def shared(tmp_path: Path) -> Iterator[Path]:
         ("rshared", {"shared", "master"}, {"shared", "master"}),
     ],
 )
-def test_propagation(bundle: Bundle, shared: Path, option: str, top: set[str], sub: set[str]) -> None:
+def test_propagation(
+    bundle: Bundle, shared: Path, option: str, top: set[str], sub: set[str]
+) -> None:
     seen = report(bundle.bind(shared, "/m", option))
     assert seen.mount("/m").propagation == top
     assert seen.mount("/m/sub").propagation == sub
@@ -187,7 +203,9 @@ def test_rshared_mounts_reach_the_host(bundle: Bundle, tmp_path: Path) -> None:
     (volume / "sub").mkdir()
     bundle.privileged().bind(volume, "/volume", "rshared").set("linux.rootfsPropagation", "shared")
     try:
-        outcome = run(bundle.inside("syscall", "165", "s:none", "s:/volume/sub", "s:tmpfs", "0", "0"))
+        outcome = run(
+            bundle.inside("syscall", "165", "s:none", "s:/volume/sub", "s:tmpfs", "0", "0")
+        )
         assert outcome.lines[0]["errno"] == "", str(outcome)
         assert any(mount.point == str(volume / "sub") for mount in facts.own_mounts())
         kernel.umount(str(volume / "sub"))

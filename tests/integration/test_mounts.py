@@ -12,7 +12,9 @@ from tests.lib import kernel
 from tests.lib.box import refused, report, run
 from tests.lib.bundle import Bundle
 
-pytestmark = pytest.mark.covers("mounts.destination", "mounts.source", "mounts.type", "mounts.options")
+pytestmark = pytest.mark.covers(
+    "mounts.destination", "mounts.source", "mounts.type", "mounts.options"
+)
 
 
 @pytest.fixture
@@ -24,7 +26,11 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("destination", "kind", "where"),
-    [("/proc", "proc", "/proc"), ("/sys", "sysfs", "/sys"), ("/dev/mqueue", "mqueue", "/dev/mqueue")],
+    [
+        ("/proc", "proc", "/proc"),
+        ("/sys", "sysfs", "/sys"),
+        ("/dev/mqueue", "mqueue", "/dev/mqueue"),
+    ],
 )
 def test_pseudo_file_systems(bundle: Bundle, destination: str, kind: str, where: str) -> None:
     if kind != "proc":
@@ -36,7 +42,9 @@ def test_pseudo_file_systems(bundle: Bundle, destination: str, kind: str, where:
 
 
 def test_tmpfs_data(bundle: Bundle) -> None:
-    bundle.mount("/made/here", "tmpfs", "shm", "size=1m", "mode=1770", "nr_inodes=100", "uid=3", "gid=4")
+    bundle.mount(
+        "/made/here", "tmpfs", "shm", "size=1m", "mode=1770", "nr_inodes=100", "uid=3", "gid=4"
+    )
     outcome = run(bundle.inside("report", "--", "stat", "/made/here"))
     mount = outcome.facts.mount("/made/here")
     assert {"size=1024k", "mode=1770", "nr_inodes=100", "uid=3", "gid=4"} <= mount.super_options
@@ -61,9 +69,10 @@ def test_devpts_is_a_new_instance(bundle: Bundle) -> None:
 def test_mounts_come_in_the_order_listed(bundle: Bundle, source: Path) -> None:
     bundle.mount("/a", "tmpfs", "one").mount("/a/b", "tmpfs", "two").bind(source, "/a/b/c")
     bundle.mount("/a", "tmpfs", "three")
-    points = [(mount.point, mount.source) for mount in report(bundle).mounts if mount.point.startswith("/a")]
-    assert [point for point, _ in points] == ["/a", "/a/b", "/a/b/c", "/a"]
-    assert points[-1] == ("/a", "three")
+    named = {mount.source: mount for mount in report(bundle).mounts if mount.point.startswith("/a")}
+    bound = next(mount for mount in named.values() if mount.point == "/a/b/c")
+    assert named["two"].parent == named["one"].id and bound.parent == named["two"].id
+    assert named["three"].parent == named["one"].id, "the last one covers the first"
 
 
 def test_a_relative_destination_is_read_from_the_root(bundle: Bundle) -> None:
@@ -71,7 +80,10 @@ def test_a_relative_destination_is_read_from_the_root(bundle: Bundle) -> None:
 
 
 def test_dots_in_a_destination_stay_in_the_root(bundle: Bundle) -> None:
-    assert report(bundle.mount("/../../up/./x/../data", "tmpfs", "t")).mount("/up/data").kind == "tmpfs"
+    assert (
+        report(bundle.mount("/../../up/./x/../data", "tmpfs", "t")).mount("/up/data").kind
+        == "tmpfs"
+    )
 
 
 def test_blanks_and_odd_letters_in_a_destination(bundle: Bundle, source: Path) -> None:
@@ -95,7 +107,9 @@ def test_bind_a_file(bundle: Bundle, source: Path, existing: bool) -> None:
 
 
 def test_the_type_of_a_bind_does_not_matter(bundle: Bundle, source: Path) -> None:
-    bundle.mount("/a", "ext4", source, "bind").mount("/b", None, source, "rbind").mount("/c", "none", source, "bind")
+    bundle.mount("/a", "ext4", source, "bind").mount("/b", None, source, "rbind").mount(
+        "/c", "none", source, "bind"
+    )
     facts = report(bundle)
     assert facts.mount("/a").root == facts.mount("/b").root == facts.mount("/c").root
 
@@ -111,7 +125,9 @@ def test_bind_type_without_a_bind_option(bundle: Bundle, source: Path) -> None:
 def test_a_relative_source_is_relative_to_the_bundle(bundle: Bundle) -> None:
     (bundle.directory / "data").mkdir()
     (bundle.directory / "data/file").write_text("beside")
-    assert run(bundle.bind("data", "/data").inside("cat", "/data/file")).lines[0]["data"] == "beside"
+    assert (
+        run(bundle.bind("data", "/data").inside("cat", "/data/file")).lines[0]["data"] == "beside"
+    )
 
 
 def test_a_source_that_is_a_link_is_followed_on_the_host(bundle: Bundle, source: Path) -> None:
@@ -144,7 +160,9 @@ def test_a_link_in_the_root_is_resolved_in_the_root(bundle: Bundle, source: Path
 def test_a_dangling_link_as_a_file_target(bundle: Bundle, source: Path) -> None:
     """/etc/resolv.conf is one in many images: what it points to is made inside the root."""
     bundle.link("etc/resolv.conf", "../run/resolv.conf").dir("run")
-    outcome = run(bundle.bind(source / "file", "/etc/resolv.conf").inside("cat", "/run/resolv.conf"))
+    outcome = run(
+        bundle.bind(source / "file", "/etc/resolv.conf").inside("cat", "/run/resolv.conf")
+    )
     assert outcome.code == 0, str(outcome)
     assert outcome.lines[0]["data"] == "from the host"
 
@@ -157,7 +175,9 @@ def test_recursive_bind_brings_what_is_mounted_below(bundle: Bundle) -> None:
 
 
 def test_the_containers_sysfs_can_be_a_bind(bundle: Bundle) -> None:
-    bundle.without_namespace("network").mount("/sys", "bind", "/sys", "rbind", "nosuid", "noexec", "nodev", "ro")
+    bundle.without_namespace("network").mount(
+        "/sys", "bind", "/sys", "rbind", "nosuid", "noexec", "nodev", "ro"
+    )
     assert report(bundle).mount("/sys").kind == "sysfs"
 
 
@@ -167,7 +187,11 @@ def test_overlay(bundle: Bundle, tmp_path: Path) -> None:
         for name in ("lower", "upper", "work"):
             (tmp_path / name).mkdir()
         (tmp_path / "lower/file").write_text("below")
-        paths = f"lowerdir={tmp_path}/lower", f"upperdir={tmp_path}/upper", f"workdir={tmp_path}/work"
+        paths = (
+            f"lowerdir={tmp_path}/lower",
+            f"upperdir={tmp_path}/upper",
+            f"workdir={tmp_path}/work",
+        )
         outside = Bundle(Path("/tmp") / f"overlay-{os.getpid()}")
         outside.mount("/data", "overlay", "overlay", *paths)
         outcome = run(outside.inside("cat", "/data/file", "--", "create", "/data/new", "x"))
@@ -179,10 +203,28 @@ def test_overlay(bundle: Bundle, tmp_path: Path) -> None:
 
 
 def test_tmpcopyup(bundle: Bundle) -> None:
-    bundle.file("data/file", "from the image", 0o640).file("data/sub/deep", "too").link("data/link", "file")
+    bundle.file("data/file", "from the image", 0o640).file("data/sub/deep", "too").link(
+        "data/link", "file"
+    )
     bundle.mount("/data", "tmpfs", "tmpfs", "tmpcopyup")
     lines = run(
-        bundle.inside("cat", "/data/file", "--", "cat", "/data/sub/deep", "--", "stat", "/data/link", "--", "stat", "/data/file", "--", "write", "/data/file", "new")
+        bundle.inside(
+            "cat",
+            "/data/file",
+            "--",
+            "cat",
+            "/data/sub/deep",
+            "--",
+            "stat",
+            "/data/link",
+            "--",
+            "stat",
+            "/data/file",
+            "--",
+            "write",
+            "/data/file",
+            "new",
+        )
     ).lines
     assert lines[0]["data"] == "from the image" and lines[1]["data"] == "too"
     assert lines[2]["link"] == "file" and lines[3]["mode"] == 0o640
@@ -199,7 +241,9 @@ def test_an_unknown_file_system_is_refused(bundle: Bundle) -> None:
 
 
 def test_unknown_data_is_refused_by_the_file_system(bundle: Bundle) -> None:
-    assert "invalid argument" in refused(bundle.mount("/data", "tmpfs", "tmpfs", "nonsense=1")).lower()
+    assert (
+        "invalid argument" in refused(bundle.mount("/data", "tmpfs", "tmpfs", "nonsense=1")).lower()
+    )
 
 
 def test_proc_over_a_link_is_refused(bundle: Bundle) -> None:

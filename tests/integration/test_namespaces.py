@@ -12,7 +12,14 @@ from tests.lib.bundle import Bundle
 
 pytestmark = pytest.mark.covers("linux.namespaces.type", "linux.namespaces.path")
 
-KINDS = {"pid": "pid", "network": "net", "ipc": "ipc", "uts": "uts", "mount": "mnt", "cgroup": "cgroup"}
+KINDS = {
+    "pid": "pid",
+    "network": "net",
+    "ipc": "ipc",
+    "uts": "uts",
+    "mount": "mnt",
+    "cgroup": "cgroup",
+}
 IFF_UP = 1
 
 
@@ -82,7 +89,9 @@ def test_the_containers_init_is_pid_1(bundle: Bundle) -> None:
     assert (facts.pid, facts.ppid) == (1, 0)
 
 
-@pytest.mark.parametrize("path", ["/dev/null", "/proc/self/ns/nothing", "/etc/passwd", "relative/ns"])
+@pytest.mark.parametrize(
+    "path", ["/dev/null", "/proc/self/ns/nothing", "/etc/passwd", "relative/ns"]
+)
 def test_a_path_that_is_no_namespace_is_refused(bundle: Bundle, path: str) -> None:
     refused(bundle.namespace("ipc", path))
 

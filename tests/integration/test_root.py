@@ -20,7 +20,10 @@ def test_root_is_the_directory_named(bundle: Bundle) -> None:
 
 
 def test_absolute_root_path(bundle: Bundle) -> None:
-    assert report(bundle.set("root.path", str(bundle.rootfs))).root["ino"] == os.stat(bundle.rootfs).st_ino
+    assert (
+        report(bundle.set("root.path", str(bundle.rootfs))).root["ino"]
+        == os.stat(bundle.rootfs).st_ino
+    )
 
 
 def test_nested_relative_root_path(bundle: Bundle) -> None:
@@ -91,7 +94,7 @@ def test_rootfs_propagation_reaches_a_shared_volume(bundle: Bundle, tmp_path: Pa
     (volume / "sub").mkdir()
     reader, writer = os.pipe()
     bundle.bind(volume, "/volume", "rslave").set("linux.rootfsPropagation", "rslave")
-    bundle.inside("echo", "{\"cmd\": \"up\"}", "--", "read", "--", "report")
+    bundle.inside("echo", '{"cmd": "up"}', "--", "read", "--", "report")
     try:
         with os.fdopen(reader, "rb") as stdin, Box(bundle, stdin=stdin) as box:
             box.create()

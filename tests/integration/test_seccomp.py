@@ -18,7 +18,9 @@ else:
     PROBED, SETHOSTNAME, KCMP, ARCH = 125, 161, 272, "SCMP_ARCH_AARCH64"
 
 
-def profile(*rules: dict[str, Any], default: str = "SCMP_ACT_ALLOW", **members: Any) -> dict[str, Any]:
+def profile(
+    *rules: dict[str, Any], default: str = "SCMP_ACT_ALLOW", **members: Any
+) -> dict[str, Any]:
     return {"defaultAction": default, "architectures": [ARCH], "syscalls": list(rules), **members}
 
 
@@ -47,22 +49,42 @@ def test_without_a_profile_there_is_no_filter(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("no_new_privileges", [True, False])
 def test_errno(bundle: Bundle, no_new_privileges: bool) -> None:
-    bundle.set("linux.seccomp", profile(rule("sched_get_priority_max"))).set("process.noNewPrivileges", no_new_privileges)
+    bundle.set("linux.seccomp", profile(rule("sched_get_priority_max"))).set(
+        "process.noNewPrivileges", no_new_privileges
+    )
     assert syscall(bundle, PROBED)["errno"] == "EPERM"
 
 
 def test_errno_given(bundle: Bundle) -> None:
-    assert syscall(bundle.set("linux.seccomp", profile(rule("sched_get_priority_max", errnoRet=17))), PROBED)["errno"] == "EEXIST"
+    assert (
+        syscall(
+            bundle.set("linux.seccomp", profile(rule("sched_get_priority_max", errnoRet=17))),
+            PROBED,
+        )["errno"]
+        == "EEXIST"
+    )
 
 
 def test_errno_zero_is_success(bundle: Bundle) -> None:
-    line = syscall(bundle.set("linux.seccomp", profile(rule("sched_get_priority_max", errnoRet=0))), PROBED, 1)
+    line = syscall(
+        bundle.set("linux.seccomp", profile(rule("sched_get_priority_max", errnoRet=0))), PROBED, 1
+    )
     assert (line["errno"], line["value"]) == ("", 0), "the call itself would give 99"
 
 
-@pytest.mark.parametrize(("action", "code"), [("SCMP_ACT_KILL", 159), ("SCMP_ACT_KILL_PROCESS", 159), ("SCMP_ACT_KILL_THREAD", 159), ("SCMP_ACT_TRAP", 159)])
+@pytest.mark.parametrize(
+    ("action", "code"),
+    [
+        ("SCMP_ACT_KILL", 159),
+        ("SCMP_ACT_KILL_PROCESS", 159),
+        ("SCMP_ACT_KILL_THREAD", 159),
+        ("SCMP_ACT_TRAP", 159),
+    ],
+)
 def test_killing_actions(bundle: Bundle, action: str, code: int) -> None:
-    bundle.set("linux.seccomp", profile(rule("sched_get_priority_max", action=action))).without_namespace("pid")
+    bundle.set(
+        "linux.seccomp", profile(rule("sched_get_priority_max", action=action))
+    ).without_namespace("pid")
     assert run(bundle.inside("syscall", str(PROBED))).code == code
 
 
@@ -85,9 +107,14 @@ OPERATORS = [
 
 
 @pytest.mark.parametrize(("operator", "value", "two", "cases"), OPERATORS)
-def test_argument_operators(bundle: Bundle, operator: str, value: int, two: int | None, cases: dict[int, bool]) -> None:
+def test_argument_operators(
+    bundle: Bundle, operator: str, value: int, two: int | None, cases: dict[int, bool]
+) -> None:
     """Both halves of a 64-bit argument count."""
-    bundle.set("linux.seccomp", profile(rule("kcmp", args=[argument(3, value, operator, two)], errnoRet=95)))
+    bundle.set(
+        "linux.seccomp",
+        profile(rule("kcmp", args=[argument(3, value, operator, two)], errnoRet=95)),
+    )
     words: list[str] = []
     for tried in cases:
         words += ["syscall", str(KCMP), "1", "1", "99", str(tried), "0", "--"]
@@ -99,7 +126,10 @@ def test_two_arguments_must_both_match(bundle: Bundle) -> None:
     args = [argument(0, 1, "SCMP_CMP_EQ"), argument(1, 2, "SCMP_CMP_EQ")]
     bundle.set("linux.seccomp", profile(rule("kcmp", args=args, errnoRet=95)))
     words = f"syscall {KCMP} 1 2 99 -- syscall {KCMP} 1 3 99"
-    assert [line["errno"] == "EOPNOTSUPP" for line in run(bundle.inside(*words.split())).lines] == [True, False]
+    assert [line["errno"] == "EOPNOTSUPP" for line in run(bundle.inside(*words.split())).lines] == [
+        True,
+        False,
+    ]
 
 
 def test_two_conditions_on_one_argument_are_alternatives(bundle: Bundle) -> None:
@@ -107,7 +137,11 @@ def test_two_conditions_on_one_argument_are_alternatives(bundle: Bundle) -> None
     args = [argument(0, 1, "SCMP_CMP_EQ"), argument(0, 2, "SCMP_CMP_EQ")]
     bundle.set("linux.seccomp", profile(rule("kcmp", args=args, errnoRet=95)))
     words = f"syscall {KCMP} 1 1 99 -- syscall {KCMP} 2 1 99 -- syscall {KCMP} 3 1 99"
-    assert [line["errno"] == "EOPNOTSUPP" for line in run(bundle.inside(*words.split())).lines] == [True, True, False]
+    assert [line["errno"] == "EOPNOTSUPP" for line in run(bundle.inside(*words.split())).lines] == [
+        True,
+        True,
+        False,
+    ]
 
 
 NEEDED = """read write close fstat lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask ioctl access execve
@@ -116,29 +150,95 @@ newfstatat openat fcntl getpid writev pread64 prctl""".split()
 
 
 @pytest.mark.parametrize("no_new_privileges", [True, False])
-def test_an_allow_list_that_holds_only_what_the_program_needs(bundle: Bundle, no_new_privileges: bool) -> None:
+def test_an_allow_list_that_holds_only_what_the_program_needs(
+    bundle: Bundle, no_new_privileges: bool
+) -> None:
     """R-19: after the filter the set-up uses next to nothing itself. Without no_new_privs the privileges are
     dropped after the filter, so those calls are allowed as every engine's profile does."""
-    dropping = "setgroups setgid setuid setresuid setresgid capset capget chdir getcwd getuid getgid getppid".split()
+    dropping = "setgroups setgid setuid setresuid setresgid capset capget getresuid getresgid getgroups chdir getcwd getuid getgid getppid".split()
     more = "fchdir stat statx fstatfs getdents64 close_range faccessat2 tgkill gettid clone nanosleep epoll_pwait epoll_ctl sigaltstack sched_yield kill umask getsid fchown pipe2 madvise eventfd2".split()
     names = [*NEEDED, *dropping, *more]
     bundle.set("process.noNewPrivileges", no_new_privileges)
-    bundle.set("linux.seccomp", profile(rule(*names, action="SCMP_ACT_ALLOW"), default="SCMP_ACT_ERRNO"))
-    outcome = run(bundle.inside("syscall", str(SETHOSTNAME), "s:x", "1", "--", "echo", '{"cmd":"ran"}'))
+    bundle.set(
+        "linux.seccomp", profile(rule(*names, action="SCMP_ACT_ALLOW"), default="SCMP_ACT_ERRNO")
+    )
+    outcome = run(
+        bundle.inside("syscall", str(SETHOSTNAME), "s:x", "1", "--", "echo", '{"cmd":"ran"}')
+    )
     assert outcome.code == 0, str(outcome)
     assert outcome.lines[0]["errno"] == "EPERM" and outcome.lines[1]["cmd"] == "ran"
 
 
 def test_default_errno(bundle: Bundle) -> None:
-    names = [*NEEDED, "chdir", "getcwd", "setuid", "setgid", "setgroups", "capset", "capget", "clone", "fchown", "sched_get_priority_max", "stat", "fstatfs", "getdents64", "epoll_pwait", "epoll_ctl", "sigaltstack", "madvise", "tgkill", "gettid", "nanosleep", "pipe2", "faccessat2", "getuid", "close_range", "umask"]
-    bundle.set("linux.seccomp", profile(rule(*names, action="SCMP_ACT_ALLOW"), default="SCMP_ACT_ERRNO", defaultErrnoRet=38))
+    names = [
+        *NEEDED,
+        "chdir",
+        "getcwd",
+        "setuid",
+        "setgid",
+        "setgroups",
+        "capset",
+        "capget",
+        "clone",
+        "fchown",
+        "sched_get_priority_max",
+        "stat",
+        "fstatfs",
+        "getdents64",
+        "epoll_pwait",
+        "epoll_ctl",
+        "sigaltstack",
+        "madvise",
+        "tgkill",
+        "gettid",
+        "nanosleep",
+        "pipe2",
+        "faccessat2",
+        "getuid",
+        "close_range",
+        "umask",
+    ]
+    bundle.set(
+        "linux.seccomp",
+        profile(
+            rule(*names, action="SCMP_ACT_ALLOW"), default="SCMP_ACT_ERRNO", defaultErrnoRet=38
+        ),
+    )
     assert syscall(bundle, SETHOSTNAME, "s:x", 1)["errno"] == "ENOSYS"
 
 
 def test_calls_newer_than_the_profile_are_not_known(bundle: Bundle) -> None:
     """The default EPERM would break programs that probe; runc and crun answer ENOSYS."""
-    names = [*NEEDED, "chdir", "getcwd", "setuid", "setgid", "setgroups", "capset", "capget", "clone", "fchown", "sched_get_priority_max", "stat", "fstatfs", "getdents64", "epoll_pwait", "epoll_ctl", "sigaltstack", "madvise", "tgkill", "gettid", "nanosleep", "pipe2", "faccessat2", "getuid", "umask"]
-    bundle.set("linux.seccomp", profile(rule(*names, action="SCMP_ACT_ALLOW"), default="SCMP_ACT_ERRNO"))
+    names = [
+        *NEEDED,
+        "chdir",
+        "getcwd",
+        "setuid",
+        "setgid",
+        "setgroups",
+        "capset",
+        "capget",
+        "clone",
+        "fchown",
+        "sched_get_priority_max",
+        "stat",
+        "fstatfs",
+        "getdents64",
+        "epoll_pwait",
+        "epoll_ctl",
+        "sigaltstack",
+        "madvise",
+        "tgkill",
+        "gettid",
+        "nanosleep",
+        "pipe2",
+        "faccessat2",
+        "getuid",
+        "umask",
+    ]
+    bundle.set(
+        "linux.seccomp", profile(rule(*names, action="SCMP_ACT_ALLOW"), default="SCMP_ACT_ERRNO")
+    )
     assert syscall(bundle, 1000)["errno"] == "ENOSYS"
 
 
@@ -148,12 +248,21 @@ def test_other_architectures_do_not_get_through(bundle: Bundle) -> None:
 
 
 def test_several_architectures(bundle: Bundle) -> None:
-    bundle.set("linux.seccomp", profile(rule("sched_get_priority_max"), architectures=[ARCH, "SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_ARM"]))
+    bundle.set(
+        "linux.seccomp",
+        profile(
+            rule("sched_get_priority_max"),
+            architectures=[ARCH, "SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_ARM"],
+        ),
+    )
     assert syscall(bundle, PROBED)["errno"] == "EPERM"
 
 
 def test_the_native_architecture_is_always_there(bundle: Bundle) -> None:
-    bundle.set("linux.seccomp", {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule("sched_get_priority_max")]})
+    bundle.set(
+        "linux.seccomp",
+        {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule("sched_get_priority_max")]},
+    )
     assert syscall(bundle, PROBED)["errno"] == "EPERM"
 
 
@@ -162,7 +271,15 @@ def test_unknown_names_are_skipped(bundle: Bundle) -> None:
     assert syscall(bundle, PROBED)["errno"] == "EPERM"
 
 
-@pytest.mark.parametrize("flags", [[], ["SECCOMP_FILTER_FLAG_LOG"], ["SECCOMP_FILTER_FLAG_SPEC_ALLOW"], ["SECCOMP_FILTER_FLAG_TSYNC"]])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [],
+        ["SECCOMP_FILTER_FLAG_LOG"],
+        ["SECCOMP_FILTER_FLAG_SPEC_ALLOW"],
+        ["SECCOMP_FILTER_FLAG_TSYNC"],
+    ],
+)
 def test_flags(bundle: Bundle, flags: list[str]) -> None:
     bundle.set("linux.seccomp", profile(rule("sched_get_priority_max"), flags=flags))
     assert syscall(bundle, PROBED)["errno"] == "EPERM"
@@ -189,6 +306,10 @@ WRONG: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=["action", "default", "arch", "operator", "index", "names", "flag", "errno", "notify"])
+@pytest.mark.parametrize(
+    "wrong",
+    WRONG,
+    ids=["action", "default", "arch", "operator", "index", "names", "flag", "errno", "notify"],
+)
 def test_wrong_profiles(bundle: Bundle, wrong: dict[str, Any]) -> None:
     refused(bundle.set("linux.seccomp", wrong))

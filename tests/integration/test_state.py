@@ -75,12 +75,17 @@ def test_list(bundle: Bundle, tmp_path: Path) -> None:
         first.create()
         second.create()
         second.start()
-        rows = {row["id"]: row for row in json.loads(first.call("list", "--format", "json", check=True).out)}
+        rows = {
+            row["id"]: row
+            for row in json.loads(first.call("list", "--format", "json", check=True).out)
+        }
         assert set(rows) == {first.id, second.id}
         assert (rows[first.id]["status"], rows[second.id]["status"]) == ("created", "running")
         assert rows[first.id]["pid"] == first.pid
         assert rows[first.id]["owner"] == "root"
-        assert sorted(first.call("list", "-q", check=True).out.split()) == sorted([first.id, second.id])
+        assert sorted(first.call("list", "-q", check=True).out.split()) == sorted(
+            [first.id, second.id]
+        )
         table = first.call("list", check=True).out.splitlines()
         assert table[0].split() == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]
         assert {tuple(line.split()[:4]) for line in table[1:]} == {
@@ -93,7 +98,14 @@ def test_list_of_nothing(bundle: Bundle) -> None:
     with Box(bundle) as box:
         box.root.mkdir()
         assert box.call("list", "-f", "json", check=True).out.strip() == "null"
-        assert box.call("list", check=True).out.split() == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]
+        assert box.call("list", check=True).out.split() == [
+            "ID",
+            "PID",
+            "STATUS",
+            "BUNDLE",
+            "CREATED",
+            "OWNER",
+        ]
 
 
 def test_list_shows_the_rest_when_one_is_broken(bundle: Bundle) -> None:

@@ -63,7 +63,12 @@ def test_everything_else_is_refused(bundle: Bundle, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("network", "net.ipv4.ip_forward"), ("ipc", "kernel.msgmax"), ("ipc", "fs.mqueue.msg_max"), ("uts", "kernel.domainname")],
+    [
+        ("network", "net.ipv4.ip_forward"),
+        ("ipc", "kernel.msgmax"),
+        ("ipc", "fs.mqueue.msg_max"),
+        ("uts", "kernel.domainname"),
+    ],
 )
 def test_a_sysctl_needs_the_namespace_it_belongs_to(bundle: Bundle, kind: str, name: str) -> None:
     with Tripwire():
@@ -72,11 +77,17 @@ def test_a_sysctl_needs_the_namespace_it_belongs_to(bundle: Bundle, kind: str, n
 
 def test_the_hosts_network_by_path_is_still_the_hosts(bundle: Bundle) -> None:
     with Tripwire():
-        refused(bundle.namespace("network", "/proc/self/ns/net").set("linux.sysctl", {"net.core.somaxconn": "1"}))
+        refused(
+            bundle.namespace("network", "/proc/self/ns/net").set(
+                "linux.sysctl", {"net.core.somaxconn": "1"}
+            )
+        )
 
 
 def test_a_value_the_kernel_refuses(bundle: Bundle) -> None:
-    assert "invalid argument" in refused(bundle.set("linux.sysctl", {"kernel.shm_rmid_forced": "7"}))
+    assert "invalid argument" in refused(
+        bundle.set("linux.sysctl", {"kernel.shm_rmid_forced": "7"})
+    )
 
 
 def test_an_image_with_a_false_proc_directory(bundle: Bundle, tmp_path: Path) -> None:

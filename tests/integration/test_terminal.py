@@ -130,7 +130,9 @@ def test_a_long_socket_path(terminal: Bundle, tmp_path: Path) -> None:
 
 def test_a_terminal_without_a_socket_is_refused(terminal: Bundle) -> None:
     words = "cannot allocate tty if runc will detach without setting console socket"
-    assert words.replace("runc ", "") in refused(terminal).replace("runc ", "").replace("pyruntime ", "")
+    assert words.replace("runc ", "") in refused(terminal).replace("runc ", "").replace(
+        "pyruntime ", ""
+    )
 
 
 def test_a_socket_without_a_terminal_is_refused(bundle: Bundle, tmp_path: Path) -> None:
@@ -165,7 +167,14 @@ def spawn_interactive(box: Box, own: OwnTerminal) -> subprocess.Popen[bytes]:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     return subprocess.Popen(
-        [*programs.runtime_command(), *box.globals, "run", "--bundle", str(box.bundle.directory), box.id],
+        [
+            *programs.runtime_command(),
+            *box.globals,
+            "run",
+            "--bundle",
+            str(box.bundle.directory),
+            box.id,
+        ],
         stdin=own.slave,
         stdout=own.slave,
         stderr=own.slave,
@@ -218,12 +227,17 @@ def test_a_large_output_arrives_whole(terminal: Bundle) -> None:
     with OwnTerminal() as own, Box(terminal) as box:
         process = spawn_interactive(box, own)
         text = own.read_until("the-end\n")
-        assert [line for line in text.splitlines() if line.startswith("line-")] == [f"line-{n}" for n in range(3000)]
+        assert [line for line in text.splitlines() if line.startswith("line-")] == [
+            f"line-{n}" for n in range(3000)
+        ]
         assert process.wait(20) == 0
 
 
 def test_run_detached_with_a_socket(terminal: Bundle, tmp_path: Path) -> None:
-    with ConsoleSocket(tmp_path / "console") as console, Box(terminal.inside("echo", "hello")) as box:
+    with (
+        ConsoleSocket(tmp_path / "console") as console,
+        Box(terminal.inside("echo", "hello")) as box,
+    ):
         box.run("--detach", "--console-socket", str(console.path), check=True)
         console.accept().read_until("hello")
         assert box.wait() == 0

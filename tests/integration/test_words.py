@@ -45,14 +45,20 @@ def test_kill_all_of_a_stopped_container_succeeds(bundle: Bundle) -> None:
         assert box.call("kill", "--all", box.id, "9").code == 0
 
 
-@pytest.mark.parametrize("word", ["BOGUS", "SIGSIG", "SIG", "0x9", "65", "+9", " 9", "9 ", "1_0", "\u0669"])
+@pytest.mark.parametrize(
+    "word", ["BOGUS", "SIGSIG", "SIG", "0x9", "65", "+9", " 9", "9 ", "1_0", "\u0669"]
+)
 def test_kill_with_an_unknown_signal(bundle: Bundle, word: str) -> None:
     """R-30: matched strictly; the container is as it was."""
     with Box(bundle) as box:
         box.create()
         outcome = box.kill(word, check=False)
         assert outcome.code == 1
-        assert word != "BOGUS" or 'unknown signal \\"BOGUS\\"' in outcome.err or 'unknown signal "BOGUS"' in outcome.err
+        assert (
+            word != "BOGUS"
+            or 'unknown signal \\"BOGUS\\"' in outcome.err
+            or 'unknown signal "BOGUS"' in outcome.err
+        )
         assert box.status == "created"
 
 
@@ -93,7 +99,22 @@ def test_a_duplicate_id(bundle: Bundle) -> None:
         assert box.state() == before
 
 
-BAD_IDS = ["", ".", "..", "a/b", "../x", "/x", "a b", "a\n", "é", "\u0661", "a:b", "x" * 5000, "a*", "-"]
+BAD_IDS = [
+    "",
+    ".",
+    "..",
+    "a/b",
+    "../x",
+    "/x",
+    "a b",
+    "a\n",
+    "é",
+    "\u0661",
+    "a:b",
+    "x" * 5000,
+    "a*",
+    "-",
+]
 
 
 @pytest.mark.parametrize("name", BAD_IDS, ids=[repr(name[:8]) for name in BAD_IDS])
@@ -112,7 +133,10 @@ def test_a_bad_id(bundle: Bundle, name: str) -> None:
 def test_the_words_for_a_bad_id(bundle: Bundle) -> None:
     with Box(bundle) as box:
         bundle.write(box.id)
-        assert "invalid container ID format" in box.call("create", "--bundle", str(bundle.directory), "a/b").err
+        assert (
+            "invalid container ID format"
+            in box.call("create", "--bundle", str(bundle.directory), "a/b").err
+        )
 
 
 @pytest.mark.parametrize("name", ["a", "A-z_0.9+x", "0", "_", "x" * 200])
@@ -175,7 +199,9 @@ def test_wrong_command_lines(bundle: Bundle, words: list[str], code: int, text: 
         assert "Traceback" not in outcome.err
 
 
-@pytest.mark.parametrize("verb", ["create", "run", "start", "state", "kill", "delete", "list", "spec", "features"])
+@pytest.mark.parametrize(
+    "verb", ["create", "run", "start", "state", "kill", "delete", "list", "spec", "features"]
+)
 def test_help(bundle: Bundle, verb: str) -> None:
     with Box(bundle) as box:
         outcome = box.bare(verb, "--help")

@@ -293,6 +293,11 @@ class Box:
         self.code = self.reap()
         return self.code
 
+    def ended(self, patience: float) -> bool:
+        """Whether the init is gone, or goes within that time."""
+        pidfd = self.pidfd
+        return pidfd is None or pump([], lambda: gone(pidfd), pidfd, patience)
+
     def reap(self) -> int:
         assert self.pidfd is not None
         result = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
@@ -348,11 +353,13 @@ class Box:
         self.prepare = None
         try:
             outcome = self.call("delete", "--force", self.id)
+            survived = self.pidfd is not None and not self.ended(3.0 if outcome.code == 0 else 0.0)
             if self.pidfd is not None:
-                if not gone(self.pidfd) and outcome.code != 0:
+                if survived:
                     signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
                 self.wait()
             assert outcome.code == 0 or problem, str(outcome)
+            assert not survived or problem, "delete --force left the container's init alive"
         finally:
             for stream in self.streams:
                 stream.close()

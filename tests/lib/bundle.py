@@ -93,7 +93,7 @@ class Bundle:
 
     def unset(self, path: str) -> Bundle:
         parent, _, last = path.rpartition(".")
-        here = self.get(parent) if parent else self.document
+        here: Any = self.get(parent) if parent else self.document
         del here[int(last) if isinstance(here, list) else last]
         return self
 

@@ -117,10 +117,12 @@ class Facts:
         return parse_mounts(self.report["files"]["/proc/self/mountinfo"])
 
     def mount(self, point: str) -> Mount:
-        """The uppermost mount at that point."""
+        """The uppermost mount at that point: none of the others there stands on it. (The table is not in the
+        order of mounting: it goes by mount ids, which a detached mount gets when it is made.)"""
         here = [mount for mount in self.mounts if mount.point == point]
         assert here, f"nothing is mounted on {point}: {[mount.point for mount in self.mounts]}"
-        return here[-1]
+        covered = {mount.parent for mount in here}
+        return next(mount for mount in here if mount.id not in covered)
 
     @property
     def status(self) -> dict[str, str]:

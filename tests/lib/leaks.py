@@ -31,7 +31,7 @@ def cgroup_mounts() -> list[str]:
 
 def marked_cgroups() -> frozenset[str]:
     """Every cgroup directory of this test process, in every hierarchy."""
-    found = set()
+    found: set[str] = set()
     for top in cgroup_mounts():
         for directory, names, _ in os.walk(top):
             found.update(os.path.join(directory, name) for name in names if MARKER in name)
