@@ -62,7 +62,7 @@ def test_create_with_every_option(requests: Requests, tmp_path: Path) -> None:
     """As conmon writes it, and containerd's single dash."""
     words = "--bundle /b --pid-file /p --no-pivot --no-new-keyring --preserve-fds 2 -no-subreaper"
     given = ["--root=/r", "--log", f"{tmp_path}/log", "--log-format=json", "--debug"]
-    more = ["--cgroup-manager", "disabled", "create", *words.split(), "--console-socket", "/s"]
+    more = ["--cgroup-manager", "cgroupfs", "create", *words.split(), "--console-socket", "/s"]
     assert main.main([*given, *more, "web"]) == 0
     assert members(requests[0]) == {
         **PLAIN,
@@ -73,7 +73,6 @@ def test_create_with_every_option(requests: Requests, tmp_path: Path) -> None:
         "no_new_keyring": True,
         "preserve_fds": 2,
         "no_subreaper": True,
-        "cgroup_manager": "disabled",
     }
     log = requests[0].log
     assert (log.json, log.debugging) == (True, True)
@@ -99,6 +98,7 @@ def test_run_with_its_own_options(requests: Requests) -> None:
     [
         (["--systemd-cgroup"], "cannot ask systemd"),
         (["--cgroup-manager=systemd"], "cannot ask systemd"),
+        (["--cgroup-manager=disabled"], "without a cgroup of its own"),
         (["--cgroup-manager=x"], "unknown cgroup manager `x`"),
     ],
 )
