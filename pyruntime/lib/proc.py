@@ -44,8 +44,3 @@ def exe_of(pid: int) -> list[int] | None:
 def last_capability() -> int:
     """The highest capability this kernel knows; capabilities(7)."""
     return int(read_file("/proc/sys/kernel/cap_last_cap", 64))
-
-
-def native_arch() -> str:
-    """The kernel's architecture as linux.seccomp.architectures names it."""
-    return f"SCMP_ARCH_{posix.uname().machine.upper()}"

@@ -7,6 +7,8 @@ it runs.
 
 from __future__ import annotations
 
+import posix
+
 from pyruntime import errors
 from pyruntime.runtime import status
 from pyruntime.runtime.store import Entry, Store
@@ -54,11 +56,14 @@ class Container:
                 return
             if not status.is_alive(record):
                 return
-        pidfd = signals.open_init(record)
-        if number == signals.KILL and not record["pidNamespace"] and record.get("cgroup"):
-            _signal_all(record, number)
-            return
-        signals.send(pidfd, number, record)
+        init = signals.open_init(record)
+        try:
+            if number == signals.KILL and not record["pidNamespace"] and record.get("cgroup"):
+                _signal_all(record, number)
+            else:
+                signals.send(init, number, record)
+        finally:
+            posix.close(init)
         if number == signals.KILL and record["status"] != "created":
             _thaw(record)
 

@@ -51,6 +51,7 @@ def open_init(record: dict[str, Any]) -> int:
 
 
 def send(pidfd: int, number: int, record: dict[str, Any]) -> None:
+    """To the process behind a descriptor of open_init; WrongStatus if it has ended meanwhile."""
     try:
         _signal.pidfd_send_signal(pidfd, number)
     except ProcessLookupError:

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from pyruntime.lib.log import Log
     from pyruntime.runtime.store import Entry
 
-HEADER = Struct(
-    "<BBHiI"
-)  # native/init/tape.h: type, 0, step, errno, length of the text that follows
+# native/init/tape.h: type, 0, step, errno, length of the text that follows.
+HEADER = Struct("<BBHiI")
 MAX_TEXT = 1024
 ABOUT_TO_EXEC, FAILED = ord("X"), ord("E")
 _FIFO, _TYPE_MASK = 0o010000, 0o170000
@@ -132,8 +131,11 @@ def _silent_end(record: dict[str, Any]) -> Exception:
     from pyruntime.runtime.ends import was_oom_killed
 
     if was_oom_killed(record):
-        return errors.StepError("container init was OOM-killed (memory limit too low?)", "/linux/resources/memory/limit",
-                         "container")  # fmt: skip
+        return errors.StepError(
+            "container init was OOM-killed (memory limit too low?)",
+            "/linux/resources/memory/limit",
+            "container",
+        )
     return errors.StepError(
         "container init ended before it could execute the program", "", "container"
     )
