@@ -15,33 +15,56 @@ if TYPE_CHECKING:
     from pyruntime.plan.step import Step
 
 
-def modules() -> tuple[Any, ...]:
-    """Every feature; among steps of one moment this order decides."""
-    from pyruntime.features import (
-        cgroups,
-        credentials,
-        devices,
-        document,
-        hooks,
-        mounts,
-        names,
-        namespaces,
-        paths,
-        process,
-        root,
-        seccomp,
-        session,
-        sysctl,
-        terminal,
-    )
+# Every feature, and the properties without which it has nothing to do; what is not asked for is not even imported,
+# because `create` pays for each module. Among steps of one moment this order decides.
+REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("session", ()),
+    ("namespaces", ()),
+    ("cgroups", ()),
+    ("root", ()),
+    ("mounts", ()),
+    ("devices", ()),
+    ("terminal", ("process.terminal", "process.consoleSize")),
+    ("sysctl", ("linux.sysctl",)),
+    ("paths", ("linux.maskedPaths", "linux.readonlyPaths")),
+    ("names", ("hostname", "domainname")),
+    ("hooks", ("hooks",)),
+    ("process", ()),
+    ("personality", ("linux.personality",)),
+    ("seccomp", ("linux.seccomp",)),
+    ("credentials", ()),
+    ("document", ("annotations",)),
+    ("missing", (
+        "process.scheduler", "process.ioPriority", "process.apparmorProfile", "process.selinuxLabel",
+        "linux.mountLabel", "linux.memoryPolicy", "linux.netDevices", "linux.intelRdt", "linux.timeOffsets",
+        "linux.uidMappings", "linux.gidMappings")),
+)  # fmt: skip
 
-    return (session, namespaces, cgroups, root, mounts, devices, terminal, sysctl, paths, names, hooks, process,
-            seccomp, credentials, document)  # fmt: skip
+
+def load(name: str) -> Any:
+    """The module of one feature."""
+    return __import__("pyruntime.features." + name, None, None, (name,))
+
+
+def modules(spec: dict[str, Any] | None = None) -> Iterator[Any]:
+    """The features a document asks for; all of them without one."""
+    for name, needs in REGISTRY:
+        if spec is None or not needs or any(_is_set(spec, path) for path in needs):
+            yield load(name)
+
+
+def _is_set(spec: dict[str, Any], path: str) -> bool:
+    value: Any = spec
+    for part in path.split("."):
+        value = value.get(part)
+        if not value:
+            return False
+    return True
 
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What each feature finds wrong in a document that keeps to the schema."""
-    for module in modules():
+    for module in modules(spec):
         check = getattr(module, "rules", None)
         if check is not None:
             yield from check(spec)
@@ -49,14 +72,15 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def plan(spec: dict[str, Any], site: Site) -> list[Step]:
     """All steps of both sides in the order of plan/moments.py. Pure: everything it needs of the host is in `site`."""
-    from pyruntime.features import cgroups, namespaces, procfs, root
+    from pyruntime.features import cgroups, namespaces, root
 
     namespaces.survey(spec, site)
     cgroups.survey(spec, site)
     steps: list[Step] = []
-    for module in modules():
+    for module in modules(spec):
         steps += module.plan(spec, site)
-    steps += procfs.plan(site)
+    if site.needs_procfs:
+        steps += load("procfs").plan(site)
     steps += root.check_steps(site)
     steps.sort(key=lambda step: step.moment)
     return steps

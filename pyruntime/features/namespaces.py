@@ -33,6 +33,8 @@ FLAGS = {
     "cgroup": lib.CLONE_NEWCGROUP,
     "time": lib.CLONE_NEWTIME,
 }
+FILES = {"network": "net", "mount": "mnt"}
+"""Where /proc/PID/ns has another name for a type."""
 
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -75,7 +77,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         kind, path = entry["type"], entry.get("path")
         pointer = f"/linux/namespaces/{index}"
         if path:
-            yield from _join(kind, path, pointer, site)
+            yield from _join(kind, path, pointer, _changes(spec, kind), site)
         elif kind == "cgroup":
             yield Step(
                 moments.CGROUP_NAMESPACE,
@@ -87,7 +89,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             yield _loopback(pointer)
 
 
-def _join(kind: str, path: str, pointer: str, site: Site) -> Iterator[Step]:
+def _join(kind: str, path: str, pointer: str, changes: list[str], site: Site) -> Iterator[Step]:
     number = site.hand(pointer)
 
     def open_namespace(host: Any) -> None:
@@ -99,6 +101,11 @@ def _join(kind: str, path: str, pointer: str, site: Site) -> Iterator[Step]:
             found = calls.ns_type(fd)
         except KernelError:
             found = 0
+        if found == FLAGS[kind] and changes and _is_ours(kind, fd):
+            raise StepError(
+                f"{changes[0]}: `{path}` is the {kind} namespace of the host: operation not permitted",
+                changes[0],
+            )
         if found != FLAGS[kind]:
             raise StepError(
                 f"join {kind} namespace: `{path}` is not a {kind} namespace: invalid argument",
@@ -113,6 +120,22 @@ def _join(kind: str, path: str, pointer: str, site: Site) -> Iterator[Step]:
         f"join the {kind} namespace `{path}`",
         [sys(lib.NR_setns, number, FLAGS[kind])],
     )
+
+
+def _changes(spec: dict[str, Any], kind: str) -> list[str]:
+    """Pointers of what the config would change in a namespace of this kind: never allowed in the host's own, which
+    a path may lead to (security: R-14)."""
+    prefixes = {"network": ("net",), "ipc": ("kernel", "fs"), "uts": ("kernel",)}.get(kind, ())
+    found = ["/" + name for name in ("hostname", "domainname") if kind == "uts" and spec.get(name)]
+    for key in spec.get("linux", {}).get("sysctl") or ():
+        if key.startswith(prefixes):
+            found.append("/linux/sysctl/" + key.replace("~", "~0").replace("/", "~1"))
+    return found
+
+
+def _is_ours(kind: str, fd: int) -> bool:
+    own, given = posix.stat("/proc/self/ns/" + FILES.get(kind, kind)), posix.fstat(fd)
+    return (own.st_dev, own.st_ino) == (given.st_dev, given.st_ino)
 
 
 def _loopback(pointer: str) -> Step:

@@ -18,9 +18,7 @@ EPERM = 1
 
 
 def plan(site: Site) -> Iterator[Step]:
-    """Called after all features: one of them may have asked."""
-    if not site.needs_procfs:
-        return
+    """Called after all features, if one of them has set `needs_procfs`."""
     context = Reg("context")
     yield Step(
         moments.PROCFS,

@@ -1,0 +1,33 @@
+"""linux.personality (config-linux.md): the execution domain, which uname(2) shows to the program."""
+
+from __future__ import annotations
+
+from pyruntime.kernel.native import lib
+from pyruntime.plan import moments
+from pyruntime.plan.step import Step, sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pyruntime.features.site import Site
+
+PROPERTIES = ("linux.personality",)
+
+DOMAINS = {"LINUX": lib.PER_LINUX, "LINUX32": lib.PER_LINUX32}
+
+
+def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if spec["linux"]["personality"].get("flags"):
+        yield "/linux/personality/flags", "no flag is defined by the specification"
+
+
+def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    domain = spec["linux"]["personality"]["domain"]
+    yield Step(
+        moments.EXECUTION,
+        "/linux/personality",
+        f"set the personality {domain}",
+        [sys(lib.NR_personality, DOMAINS[domain])],
+    )
