@@ -83,7 +83,7 @@ def test_the_mount_options_it_names_work(
 
 def test_features_names_the_recursive_readonly_option(features: dict[str, Any]) -> None:
     """Docker and containerd look for `rro` before they ask for it."""
-    assert {"rro", "bind", "rbind", "ro", "tmpcopyup"} <= set(features["mountOptions"])
+    assert {"rro", "bind", "rbind", "ro"} <= set(features["mountOptions"])
 
 
 def test_spec_writes_an_example_that_runs(bundle: Bundle) -> None:

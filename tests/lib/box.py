@@ -159,9 +159,9 @@ class Box:
         root: Path | None = None,
         env: Mapping[str, str] | None = None,
         prepare: Callable[[], None] | None = None,
-        pass_fds: Sequence[int] = (),
         stdin: int | IO[bytes] = subprocess.DEVNULL,
         patience: float = PATIENCE,
+        wrap: Sequence[str] = (),
     ) -> None:
         self.bundle = bundle
         self.id = container_id or unique_id()
@@ -169,9 +169,9 @@ class Box:
         self.root = root or self.scratch / "root"
         self.env = env
         self.prepare = prepare
-        self.pass_fds = pass_fds
         self.stdin = stdin
         self.patience = patience
+        self.wrap = wrap
         self.pid = 0
         self.pidfd: int | None = None
         self.code: int | None = None
@@ -186,13 +186,13 @@ class Box:
         out, err = Stream(), Stream()
         self.streams += [out, err]
         process = subprocess.Popen(
-            [*programs.runtime_command(), *words],
+            [*self.wrap, *programs.runtime_command(), *words],
             stdin=self.stdin,
             stdout=out.writer,
             stderr=err.writer,
             env=self.env,
             preexec_fn=self.prepare,
-            pass_fds=self.pass_fds,
+            close_fds=False,  # ours are close-on-exec; what `prepare` opens is meant to leak
         )
         out.close_writer()
         err.close_writer()

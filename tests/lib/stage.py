@@ -32,7 +32,8 @@ def enter() -> None:
 
 
 def excuse(items: Iterable[pytest.Item], table: Path) -> None:
-    """Marks the tests a reference runtime is known to fail; one that passes after all is an error."""
+    """Marks the tests a runtime is known to fail; one that passes after all is an error, unless its reason
+    begins with "sometimes": a race the runtime does not lose every time."""
     known: dict[str, str] = tomllib.loads(table.read_text()).get(programs.runtime_name(), {})
     here = str(table.parent)
     unused = {name for name in known if not (table.parent / name.partition("::")[0]).is_file()}
@@ -44,7 +45,8 @@ def excuse(items: Iterable[pytest.Item], table: Path) -> None:
         collected.add(short.partition("[")[0])
         reason = known.get(short) or known.get(short.partition("[")[0])
         if reason:
-            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+            strict = not reason.startswith("sometimes")
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=strict))
     files = {name.partition("::")[0] for name in collected}
     unused |= {
         name
