@@ -67,6 +67,7 @@ def install_library(library: Path) -> None:
     for item in distributions(THIRD_PARTY):
         copy_distribution(item, fresh)
     shutil.copy(build.HERE / "full.py", fresh / "full.py")
+    shutil.copy(build.PACKAGE.parent / "LICENSE", fresh / "LICENSE")
     # Nothing is written at run time (-B), so the bytecode is laid down now. It is not checked
     # against the source's time: package managers do not keep those.
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
@@ -94,6 +95,10 @@ def main() -> None:
     shutil.copy(launcher, fresh)
     fresh.chmod(0o755)
     fresh.rename(program)
+    for page in (build.PACKAGE.parent / "docs" / "man").glob("*.[1-8]"):
+        section = root / "share" / "man" / f"man{page.suffix[1:]}"
+        section.mkdir(parents=True, exist_ok=True)
+        shutil.copy(page, section / page.name)
     print(f"installed {program}")
 
 

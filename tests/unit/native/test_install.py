@@ -53,6 +53,11 @@ def test_it_starts(prefix: Path) -> None:
     assert done.stdout.startswith("pyruntime version ")
 
 
+def test_the_manual_is_there(prefix: Path) -> None:
+    assert (prefix / "share" / "man" / "man1" / "pyruntime.1").exists()
+    assert (prefix / "lib" / "pyruntime" / "LICENSE").exists()
+
+
 def test_it_starts_through_a_link(prefix: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").symlink_to(prefix / "bin" / "pyruntime")
     assert run(tmp_path / "elsewhere", "--version").returncode == 0
