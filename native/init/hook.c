@@ -1,11 +1,12 @@
-/* A hook of the container's side: run a program with the state on its stdin, bounded output and a deadline. */
+/* A hook of the container's side: run a program with the state on its stdin, bounded output and a
+ * deadline. */
 #include "tape.h"
 
 #define CLOCK_MONOTONIC_ 1
-#define POLLIN_ 1
-#define POLLOUT_ 4
-#define O_NONBLOCK_ 04000
-#define SIGCHLD_ 17
+#define POLLIN_		 1
+#define POLLOUT_	 4
+#define O_NONBLOCK_	 04000
+#define SIGCHLD_	 17
 
 struct pollfd {
 	int fd;
@@ -22,7 +23,7 @@ struct request {
 	char *const *argv, *const *envp;
 	const char *input;
 	u64 input_length; /* 0: up to its NUL, for a late value */
-	u64 timeout_ms;   /* 0: none */
+	u64 timeout_ms;	  /* 0: none */
 };
 
 struct channel {
@@ -33,7 +34,7 @@ struct channel {
 
 static i64 now_ms(void)
 {
-	struct timespec t = {0, 0};
+	struct timespec t = { 0, 0 };
 	SYS(clock_gettime, CLOCK_MONOTONIC_, &t);
 	return t.seconds * 1000 + t.nanoseconds / 1000000;
 }
@@ -98,7 +99,8 @@ static void feed(struct channel *c, const char **input, u64 *left)
 	}
 }
 
-/* Serves the three pipes until the hook has exited; the pipes may outlive it in a daemon, so they do not decide. */
+/* Serves the three pipes until the hook has exited; the pipes may outlive it in a daemon, so they
+ * do not decide. */
 static long serve(const struct request *q, struct channel *c, int pidfd)
 {
 	const i64 end = q->timeout_ms ? now_ms() + (i64)q->timeout_ms : 0;
@@ -107,9 +109,11 @@ static long serve(const struct request *q, struct channel *c, int pidfd)
 	int rounds = 0; /* after the exit: a daemon of the hook's may write for ever */
 
 	for (;;) {
-		struct pollfd fds[4] = {{c[0].ours, POLLOUT_, 0}, {c[1].ours, POLLIN_, 0},
-					{c[2].ours, POLLIN_, 0}, {pidfd, POLLIN_, 0}};
-		struct timespec wait = {0, 0};
+		struct pollfd fds[4] = { { c[0].ours, POLLOUT_, 0 },
+					 { c[1].ours, POLLIN_, 0 },
+					 { c[2].ours, POLLIN_, 0 },
+					 { pidfd, POLLIN_, 0 } };
+		struct timespec wait = { 0, 0 };
 		i64 rest = end - now_ms();
 		long r;
 
@@ -155,7 +159,8 @@ long hook(struct player *p, const u64 *block)
 		r = open_channel(&c[n], n != 0);
 	if (r < 0)
 		return r;
-	pid = SYS(clone, 0x1000 | SIGCHLD_, 0, &pidfd, 0, 0); /* CLONE_PIDFD; a plain fork: own memory */
+	pid = SYS(clone, 0x1000 | SIGCHLD_, 0, &pidfd, 0,
+		  0); /* CLONE_PIDFD; a plain fork: own memory */
 	if (pid == 0)
 		run_child(&q, c);
 	for (n = 0; n < 3; n++)

@@ -3,10 +3,10 @@
 #include "tape.h"
 
 #define PASSWD_LIMIT (1u << 20)
-#define LINE_LIMIT 1024
-#define AT_FDCWD_ (-100)
-#define AT_EACCESS_ 0x200
-#define X_OK_ 1
+#define LINE_LIMIT   1024
+#define AT_FDCWD_    (-100)
+#define AT_EACCESS_  0x200
+#define X_OK_	     1
 
 /* The field number `wanted` of a line, or NULL; ends it with a NUL. */
 static char *field(char *line, int wanted)
@@ -51,7 +51,8 @@ static int take_home(char *line, u32 uid, char *to, size_t size)
 	return 1;
 }
 
-/* Leaves `to` as it was when nothing fits; the file is the image's, so only a regular file of bounded size is read. */
+/* Leaves `to` as it was when nothing fits; the file is the image's, so only a regular file of
+ * bounded size is read. */
 long find_home(int passwd, u32 uid, char *to, size_t size)
 {
 	char block[4096], line[LINE_LIMIT];

@@ -4,7 +4,7 @@
 #include <linux/stat.h>
 #include "tape.h"
 
-#define PAGE 4096ul
+#define PAGE		 4096ul
 #define PR_AT_EMPTY_PATH 0x1000
 
 void *memcpy(void *to, const void *from, size_t n)
@@ -33,7 +33,7 @@ _Noreturn void leave(int status)
 void send_message(int fd, u8 type, u16 step, i32 number, const char *text, u32 length)
 {
 	u8 bytes[sizeof(struct message) + MESSAGE_TEXT];
-	struct message m = {type, 0, step, number, length > MESSAGE_TEXT ? MESSAGE_TEXT : length};
+	struct message m = { type, 0, step, number, length > MESSAGE_TEXT ? MESSAGE_TEXT : length };
 
 	memcpy(bytes, &m, sizeof m);
 	memcpy(bytes + sizeof m, text, m.length);
@@ -41,7 +41,8 @@ void send_message(int fd, u8 type, u16 step, i32 number, const char *text, u32 l
 		;
 }
 
-/* Maps the tape privately with an unmapped page behind it, so that the kernel's own copies stop there too. */
+/* Maps the tape privately with an unmapped page behind it, so that the kernel's own copies stop
+ * there too. */
 static u8 *load(int fd, u64 *size)
 {
 	struct statx st;
@@ -98,8 +99,6 @@ static int arrange(struct player *p, u8 *tape, u64 size)
 		value += (u64)(uintptr_t)p->data;
 		memcpy(p->data + reloc[n], &value, 8);
 	}
-	for (n = 0; n < TAPE_REGISTERS; n++)
-		p->regs[n] = -1;
 	return 0;
 }
 
@@ -114,7 +113,7 @@ static int argument(const struct player *p, int kind, u64 raw, long *value)
 	if (kind == KIND_VALUE)
 		*value = (long)raw;
 	else if (kind == KIND_REGISTER && raw < TAPE_REGISTERS)
-		*value = p->regs[raw];
+		*value = ~p->complements[raw];
 	else if (kind == KIND_BUFFER && raw < p->data_size)
 		*value = (long)(uintptr_t)(p->data + raw);
 	else
@@ -140,8 +139,8 @@ static const u8 *after(const struct insn *i)
 
 _Noreturn static void fail(struct player *p, const struct insn *i, long error)
 {
-	if (i->log < TAPE_REGISTERS && p->regs[i->log] >= 0 && !p->text_length) {
-		const long n = SYS(read, p->regs[i->log], p->text, sizeof p->text);
+	if (i->log < TAPE_REGISTERS && ~p->complements[i->log] >= 0 && !p->text_length) {
+		const long n = SYS(read, ~p->complements[i->log], p->text, sizeof p->text);
 		p->text_length = n > 0 ? (u32)n : 0;
 	}
 	send_message(p->socket, 'E', i->step, (i32)error, p->text, p->text_length);
@@ -175,12 +174,12 @@ static int is_accepted(const struct insn *i, long error)
 
 static void play(struct player *p)
 {
-	static const struct insn torn = {.step = 0xffff, .log = NO_REGISTER};
+	static const struct insn torn = { .step = 0xffff, .log = NO_REGISTER };
 	const u8 *at = p->insns;
 
 	while (at < p->insns_end) {
 		const struct insn *i = instruction(p, at);
-		long a[ARGUMENTS] = {0}, result, value = 0;
+		long a[ARGUMENTS] = { 0 }, result, value = 0;
 		int n;
 
 		if (!i)
@@ -200,15 +199,17 @@ static void play(struct player *p)
 		} else if (i->out != NO_REGISTER) {
 			if (i->out >= TAPE_REGISTERS)
 				fail(p, i, PR_EBADMSG);
-			p->regs[i->out] = i->op == OP_SET || i->op == OP_LOAD ? value : result;
+			p->complements[i->out] =
+				~(i->op == OP_SET || i->op == OP_LOAD ? value : result);
 		}
 	}
 }
 
-/* Callers hand down ignored and blocked signals (Python itself ignores PIPE and XFSZ); programs expect none. */
+/* Callers hand down ignored and blocked signals (Python itself ignores PIPE and XFSZ); programs
+ * expect none. */
 static void reset_signals(void)
 {
-	const u64 action[4] = {0, 0, 0, 0}, none = 0;
+	const u64 action[4] = { 0, 0, 0, 0 }, none = 0;
 	int n;
 
 	for (n = 1; n <= 64; n++)
@@ -245,12 +246,14 @@ __attribute__((used)) _Noreturn void start_init(long *stack)
 		leave(111);
 	}
 	reset_signals();
-	play(&p); /* the descriptor of the tape keeps its number taken until the tape sweeps it away */
+	play(&p); /* the descriptor of the tape keeps its number taken until the tape sweeps it away
+		   */
 	leave(112); /* a tape ends in exec */
 }
 
 #if defined(__x86_64__)
-__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall start_init\n");
+__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall "
+	"start_init\n");
 #else
 __asm__(".globl _start\n_start:\n\tmov x29, xzr\n\tmov x30, xzr\n\tmov x0, sp\n\tbl start_init\n");
 #endif

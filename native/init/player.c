@@ -1,4 +1,5 @@
-/* One instruction: the system call, the small operations on data, and the way into the built-ins. */
+/* One instruction: the system call, the small operations on data, and the way into the built-ins.
+ */
 #include "tape.h"
 
 /* What a tape may never ask for, whoever wrote it (security: R-29). */
@@ -48,7 +49,8 @@ static int is_inside(const struct player *p, long at, long width)
 static u64 load_bytes(long at, long width)
 {
 	u64 value = 0;
-	memcpy(&value, (const void *)(uintptr_t)at, (size_t)width); /* little-endian on both architectures */
+	memcpy(&value, (const void *)(uintptr_t)at,
+	       (size_t)width); /* little-endian on both architectures */
 	return value;
 }
 
@@ -113,18 +115,23 @@ static _Noreturn void become(struct player *p, const struct insn *i, const long 
 
 #define TEXT(n) ((char *)(uintptr_t)a[n])
 
+static long call(const struct insn *i, const long *a)
+{
+	if (is_forbidden(i->nr))
+		return -PR_ENOSYS;
+	for (;;) {
+		const long r = sys6(i->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		if (r != -PR_EINTR || i->nr == __NR_close)
+			return r;
+	}
+}
+
 /* A negative result is an errno; what may be negative and no errno goes into `value`. */
 long execute(struct player *p, const struct insn *i, const long *a, long *value)
 {
 	switch (i->op) {
 	case OP_SYSCALL:
-		if (is_forbidden(i->nr))
-			return -PR_ENOSYS;
-		for (;;) {
-			const long r = sys6(i->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-			if (r != -PR_EINTR || i->nr == __NR_close)
-				return r;
-		}
+		return call(i, a);
 	case OP_STORE:
 		if (!is_inside(p, a[0], a[2]))
 			return -PR_EBADMSG;
@@ -145,8 +152,9 @@ long execute(struct player *p, const struct insn *i, const long *a, long *value)
 	case OP_DECIMAL:
 		return are_buffers(i, 0, 1) ? decimal(p, a[0], a[1]) : -PR_EBADMSG;
 	case OP_RESOLVE:
-		return are_buffers(i, 1, 1) ? resolve((int)a[0], TEXT(1), a[2], (u32)a[3], (int)a[4])
-					    : -PR_EBADMSG;
+		return are_buffers(i, 1, 1)
+			       ? resolve((int)a[0], TEXT(1), a[2], (u32)a[3], (int)a[4])
+			       : -PR_EBADMSG;
 	case OP_SYNC:
 		return synchronise(p, (int)a[0], a[1]);
 	case OP_HOME:

@@ -1,25 +1,26 @@
-/* Resolve-or-create beneath the container's root: a path becomes a descriptor once, by the kernel, and what
- * is missing is made component by component in the parent's descriptor (CVE-2021-30465, CVE-2024-45310). */
+/* Resolve-or-create beneath the container's root: a path becomes a descriptor once, by the kernel,
+ * and what is missing is made component by component in the parent's descriptor (CVE-2021-30465,
+ * CVE-2024-45310). */
 #include <linux/fcntl.h>
 #include <linux/openat2.h>
 #include <linux/stat.h>
 #include "tape.h"
 
-#define O_WRONLY_ 01
-#define O_CREAT_ 0100
-#define O_EXCL_ 0200
+#define O_WRONLY_  01
+#define O_CREAT_   0100
+#define O_EXCL_	   0200
 #define O_CLOEXEC_ 02000000
-#define O_PATH_ 010000000
+#define O_PATH_	   010000000
 #if defined(__aarch64__)
 #define O_DIRECTORY_ 040000
-#define O_NOFOLLOW_ 0100000
+#define O_NOFOLLOW_  0100000
 #else
 #define O_DIRECTORY_ 0200000
-#define O_NOFOLLOW_ 0400000
+#define O_NOFOLLOW_  0400000
 #endif
-#define PATH_LIMIT 4096
-#define LINK_LIMIT 40
-#define RETRY_LIMIT 128  /* a rename elsewhere makes the kernel answer EAGAIN */
+#define PATH_LIMIT  4096
+#define LINK_LIMIT  40
+#define RETRY_LIMIT 128	 /* a rename elsewhere makes the kernel answer EAGAIN */
 #define ROUND_LIMIT 4096 /* each round makes a component or follows a link */
 
 static long open_beneath(int root, const char *path, u64 flags, u64 resolve)
@@ -90,7 +91,8 @@ static long open_parent_of_missing(int root, struct walk *w, u64 rules)
 	return parent;
 }
 
-/* The missing component exists after all: a link whose target is not there. Its text replaces it in the path. */
+/* The missing component exists after all: a link whose target is not there. Its text replaces it in
+ * the path. */
 static long follow_dangling(int parent, struct walk *w)
 {
 	char text[PATH_LIMIT], joined[PATH_LIMIT];

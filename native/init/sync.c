@@ -56,11 +56,14 @@ static void end_by_signal(int signal)
 	leave(128 + signal);
 }
 
-/* Pid 1 of a pid namespace ignores signals without a handler; a created container must still end on TERM. */
+/* Pid 1 of a pid namespace ignores signals without a handler; a created container must still end on
+ * TERM. */
 static void listen_to_signals(void)
 {
-	static const u8 fatal[] = {1, 2, 3, 10, 12, 14, 15}; /* HUP INT QUIT USR1 USR2 ALRM TERM */
-	struct action action = {.handler = end_by_signal};
+	static const u8 fatal[] = {
+		1, 2, 3, 10, 12, 14, 15
+	}; /* HUP INT QUIT USR1 USR2 ALRM TERM */
+	struct action action = { .handler = end_by_signal };
 	size_t n;
 
 	action.flags = 0x04000000; /* SA_RESTORER: the handler does not return */

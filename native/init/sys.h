@@ -14,9 +14,22 @@ typedef int32_t i32;
 typedef int64_t i64;
 
 enum {
-	PR_ENOENT = 2, PR_EINTR = 4, PR_EIO = 5, PR_E2BIG = 7, PR_EAGAIN = 11, PR_ENOMEM = 12,
-	PR_EACCES = 13, PR_EEXIST = 17, PR_ENOTDIR = 20, PR_EISDIR = 21, PR_EINVAL = 22,
-	PR_ENAMETOOLONG = 36, PR_ENOSYS = 38, PR_ELOOP = 40, PR_ETIME = 62, PR_EBADMSG = 74,
+	PR_ENOENT = 2,
+	PR_EINTR = 4,
+	PR_EIO = 5,
+	PR_E2BIG = 7,
+	PR_EAGAIN = 11,
+	PR_ENOMEM = 12,
+	PR_EACCES = 13,
+	PR_EEXIST = 17,
+	PR_ENOTDIR = 20,
+	PR_EISDIR = 21,
+	PR_EINVAL = 22,
+	PR_ENAMETOOLONG = 36,
+	PR_ENOSYS = 38,
+	PR_ELOOP = 40,
+	PR_ETIME = 62,
+	PR_EBADMSG = 74,
 };
 
 #if defined(__x86_64__)
@@ -52,7 +65,7 @@ static inline long sys6(long nr, long a, long b, long c, long d, long e, long f)
 #error "pyruntime's init knows x86-64 and arm64"
 #endif
 
-#define SYS_PICK(nr, a, b, c, d, e, f, ...) \
+#define SYS_PICK(nr, a, b, c, d, e, f, ...)                                                        \
 	sys6((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define SYS(name, ...) SYS_PICK(__NR_##name, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0)
 

@@ -4,12 +4,12 @@
 
 #include "sys.h"
 
-#define TAPE_MAGIC 0x45504154u /* "TAPE" */
-#define TAPE_VERSION 1
-#define ARGUMENTS 6
-#define TAPE_LIMIT (16u << 20)
-#define TAPE_REGISTERS 512
-#define NO_REGISTER 0xffffu
+#define TAPE_MAGIC     0x45504154u /* "TAPE" */
+#define TAPE_VERSION   1
+#define ARGUMENTS      6
+#define TAPE_LIMIT     (16u << 20)
+#define TAPE_REGISTERS 0xffffu
+#define NO_REGISTER    0xffffu
 
 struct tape_header {
 	u32 magic, version;
@@ -27,7 +27,7 @@ struct insn {
 	u16 skip;  /* forward only */
 	u16 out;   /* register that takes the result */
 	u16 log;   /* register with a file system context whose log explains a failure */
-	u32 nr;    /* system call number */
+	u32 nr;	   /* system call number */
 	u32 unused;
 	u64 arg[];
 };
@@ -42,7 +42,7 @@ enum op {
 	OP_LOAD,    /* buffer, width -> out */
 	OP_EXPECT,  /* value or buffer, width, mask, wanted, errno (0: skip instead) */
 	OP_JUMP,    /* skip */
-	OP_SET,     /* value -> out */
+	OP_SET,	    /* value -> out */
 	OP_DECIMAL, /* buffer, value: digits and a NUL, 21 bytes at most */
 	OP_RESOLVE, /* root fd, path, how, mode, model fd -> out */
 	OP_SYNC,    /* socket, code */
@@ -75,8 +75,9 @@ struct player {
 	u32 slot_count, data_size;
 	const struct slot *slots;
 	u8 *data;
-	i64 regs[TAPE_REGISTERS];
-	int socket; /* where failures are told */
+	i64 complements[TAPE_REGISTERS]; /* ~value: untouched memory reads as -1 and costs no page
+					  */
+	int socket;			 /* where failures are told */
 	u32 text_length;
 	char text[MESSAGE_TEXT]; /* what a failing built-in has to say */
 };

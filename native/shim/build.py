@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -88,7 +89,8 @@ def embedded_init() -> str:
 
 def declarations() -> str:
     header = (HERE / "shim.h").read_text()
-    functions = "\n".join(line for line in header.splitlines() if line.startswith("int pr_"))
+    functions = "
+".join(re.findall(r"^int pr_[^;]*;", header, re.MULTILINE))
     numbers = [f"#define NR_{name} ..." for name in CALLS] + [
         f"#define {name} ..." for name in CONSTANTS
     ]

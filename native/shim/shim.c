@@ -37,7 +37,8 @@ static int seal(int fd, int executable)
 	const int always = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 	const int wanted = always | (executable ? F_SEAL_EXEC : 0);
 
-	if (fcntl(fd, F_ADD_SEALS, wanted) < 0 && (!executable || fcntl(fd, F_ADD_SEALS, always) < 0))
+	if (fcntl(fd, F_ADD_SEALS, wanted) < 0 &&
+	    (!executable || fcntl(fd, F_ADD_SEALS, always) < 0))
 		return -errno;
 	if ((fcntl(fd, F_GET_SEALS) & always) != always)
 		return -EPERM;
@@ -85,11 +86,11 @@ struct child {
 	const char *argument;
 };
 
-/* Runs on borrowed memory while Python stands still: descriptor moves, signal mask, execveat; nothing else
- * (security: R-08). Its descriptor table is its own copy. */
+/* Runs on borrowed memory while Python stands still: descriptor moves, signal mask, execveat;
+ * nothing else (security: R-08). Its descriptor table is its own copy. */
 static int run_child(const struct child *c)
 {
-	const char *argv[] = {"pyruntime-init", c->argument, NULL}, *envp[] = {NULL};
+	const char *argv[] = { "pyruntime-init", c->argument, NULL }, *envp[] = { NULL };
 	const int end = c->first + c->count;
 	const uint64_t none = 0;
 	int init_fd = c->init_fd, moved[256], n;
@@ -131,8 +132,8 @@ static long clone_on_stack(struct clone_args *args, const struct child *c)
 			 "syscall\n"
 			 "1:"
 			 : "+a"(ret)
-			 : "D"(args), "S"(sizeof *args), "r"(r12), [run] "b"(run_child),
-			   [leave] "i"(__NR_exit_group)
+			 : "D"(args), "S"(sizeof *args),
+			   "r"(r12), [run] "b"(run_child), [leave] "i"(__NR_exit_group)
 			 : "rcx", "r11", "memory");
 	return ret;
 }
@@ -174,11 +175,12 @@ static void write_decimal(char *to, int value)
 }
 
 /* Spawn shape A: one vfork-style clone with all new namespaces; nothing of Python is copied. */
-int pr_spawn(uint64_t namespaces, int cgroup_fd, int init_fd, const int *fds, int count, int first, int *pidfd)
+int pr_spawn(uint64_t namespaces, int cgroup_fd, int init_fd, const int *fds, int count, int first,
+	     int *pidfd)
 {
 	static uint8_t stack[16384] __attribute__((aligned(16)));
 	char argument[12];
-	const struct child c = {init_fd, count, first, fds, argument};
+	const struct child c = { init_fd, count, first, fds, argument };
 	struct clone_args args = {
 		.flags = namespaces | CLONE_VM | CLONE_VFORK | CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
@@ -215,21 +217,21 @@ int pr_move_mount(int from, int to, unsigned int flags)
 
 int pr_mount_setattr(int fd, unsigned int flags, uint64_t set, uint64_t clear, uint64_t propagation)
 {
-	struct mount_attr attr = {.attr_set = set, .attr_clr = clear, .propagation = propagation};
+	struct mount_attr attr = { .attr_set = set, .attr_clr = clear, .propagation = propagation };
 
 	return (int)SYS(mount_setattr, fd, "", flags | AT_EMPTY_PATH, &attr, sizeof attr);
 }
 
 int pr_openat2(int fd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
 {
-	struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
+	struct open_how how = { .flags = flags, .mode = mode, .resolve = resolve };
 
 	return (int)SYS(openat2, fd, path, &how, sizeof how);
 }
 
 int pr_prlimit(int pid, int limit, uint64_t soft, uint64_t hard)
 {
-	const uint64_t values[2] = {soft, hard};
+	const uint64_t values[2] = { soft, hard };
 
 	return (int)SYS(prlimit64, pid, limit, values, 0);
 }
@@ -256,7 +258,7 @@ int pr_subreaper(int on)
 
 int pr_capabilities(uint64_t *permitted)
 {
-	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
 	struct __user_cap_data_struct data[2];
 	const long r = SYS(capget, &header, data);
 

@@ -1,4 +1,5 @@
-/* What Python calls: the system calls it has no wrapper for, and the spawn of the container's init. */
+/* What Python calls: the system calls it has no wrapper for, and the spawn of the container's init.
+ */
 #ifndef PR_SHIM_H
 #define PR_SHIM_H
 
@@ -8,10 +9,12 @@
 /* Every function returns -errno on failure. */
 int pr_sealed_memfd(const char *name, const void *bytes, size_t length, int executable);
 int pr_init_memfd(void);
-int pr_spawn(uint64_t namespaces, int cgroup_fd, int init_fd, const int *fds, int count, int first, int *pidfd);
+int pr_spawn(uint64_t namespaces, int cgroup_fd, int init_fd, const int *fds, int count, int first,
+	     int *pidfd);
 int pr_open_tree(int fd, const char *path, unsigned int flags);
 int pr_move_mount(int from, int to, unsigned int flags);
-int pr_mount_setattr(int fd, unsigned int flags, uint64_t set, uint64_t clear, uint64_t propagation);
+int pr_mount_setattr(int fd, unsigned int flags, uint64_t set, uint64_t clear,
+		     uint64_t propagation);
 int pr_openat2(int fd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 int pr_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
 int pr_fs_type(int fd, uint64_t *magic);

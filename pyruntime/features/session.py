@@ -29,62 +29,45 @@ READY = ord("R")
 
 
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
-    die_with_parent = [sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG, SIGKILL)]
-    yield Step(
-        moments.BIRTH,
-        "",
-        "die with the runtime, pass nothing on",
-        [
-            *die_with_parent,
-            # Handed descriptors had to survive the init's own execve; nothing else shall.
-            sys(lib.NR_close_range, site.first_fd, LAST_FD, CLOSE_RANGE_CLOEXEC),
-        ],
-    )
-    # The kernel masks what a tape made under the caller's umask would otherwise lose.
+    die_with_parent = sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG, SIGKILL)
+    yield Step(moments.BIRTH, "", "die with the runtime, pass nothing on", [
+        die_with_parent,
+        # Handed descriptors had to survive the init's own execve; nothing else shall.
+        sys(lib.NR_close_range, site.first_fd, LAST_FD, CLOSE_RANGE_CLOEXEC),
+    ])  # fmt: skip
     yield Step(
         moments.BIRTH,
         "",
         "leave the bundle, clear the umask",
         [sys(lib.NR_chdir, "/"), sys(lib.NR_umask, 0)],
     )
-    session: list[Any] = [sys(lib.NR_setsid, ok=(EPERM,))]
+    yield Step(moments.SESSION, "", "new session and keyring", _session(site))
+    # As runc: the caller's affinity is not the container's; the cpuset decides.
+    yield Step(moments.EXECUTION, "", "reset cpu affinity and timer slack", [
+        sys(lib.NR_sched_setaffinity, 0, len(ALL_CPUS), ALL_CPUS, ok=(EINVAL, EPERM)),
+        sys(lib.NR_prctl, lib.PR_SET_TIMERSLACK, TIMER_SLACK_NS),
+    ])  # fmt: skip
+    yield Step(moments.SWEEP, "", "close every descriptor of the host", _sweep(site))
+    yield Step(moments.PARENT_DEATH, "", "die with the runtime, as the new user", [die_with_parent])
+    yield Step(moments.RELEASE, "", "report ready", [
+        sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG),
+        builtin(SYNC, site.socket_fd, READY),
+        *([] if site.inline else [sys(lib.NR_close, site.socket_fd)]),
+    ])  # fmt: skip
+    yield Step(moments.WAIT, "", "wait for start", [builtin(WAIT, site.start_fd, site.report_fd)])
+
+
+def _session(site: Site) -> list[Any]:
+    ops: list[Any] = [sys(lib.NR_setsid, ok=(EPERM,))]
     if site.new_keyring:
-        ring = Reg("keyring")
-        session += [
+        ring, name = Reg("keyring"), f"_ses.{site.container_id}"
+        ops += [
             sys(
-                lib.NR_keyctl,
-                lib.KEYCTL_JOIN_SESSION_KEYRING,
-                f"_ses.{site.container_id}",
-                out=ring,
-                ok=(ENOSYS,),
-                skip=1,
+                lib.NR_keyctl, lib.KEYCTL_JOIN_SESSION_KEYRING, name, out=ring, ok=(ENOSYS,), skip=1
             ),
             sys(lib.NR_keyctl, lib.KEYCTL_SETPERM, ring, KEY_PERMISSIONS),
         ]
-    yield Step(moments.SESSION, "", "new session and keyring", session)
-    # As runc: the caller's affinity is not the container's; the cpuset decides.
-    yield Step(
-        moments.EXECUTION,
-        "",
-        "reset cpu affinity and timer slack",
-        [
-            sys(lib.NR_sched_setaffinity, 0, len(ALL_CPUS), ALL_CPUS, ok=(EINVAL, EPERM)),
-            sys(lib.NR_prctl, lib.PR_SET_TIMERSLACK, TIMER_SLACK_NS),
-        ],
-    )
-    yield Step(moments.SWEEP, "", "close every descriptor of the host", _sweep(site))
-    yield Step(moments.PARENT_DEATH, "", "die with the runtime, as the new user", die_with_parent)
-    yield Step(
-        moments.RELEASE,
-        "",
-        "report ready",
-        [
-            sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG),
-            builtin(SYNC, site.socket_fd, READY),
-            *([] if site.inline else [sys(lib.NR_close, site.socket_fd)]),
-        ],
-    )
-    yield Step(moments.WAIT, "", "wait for start", [builtin(WAIT, site.start_fd, site.report_fd)])
+    return ops
 
 
 def _sweep(site: Site) -> list[Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from _struct import Struct
 
 from pyruntime.errors import InternalError
-from pyruntime.plan.step import END, At, Buffer, Pointers, Reg
+from pyruntime.plan.step import At, Buffer, Pointers, Reg
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MAGIC, VERSION = 0x45504154, 1
 LIMIT = 16 << 20
-REGISTERS = 512
+REGISTERS = 0xFFFF
 NO_REGISTER = 0xFFFF
 VALUE, REGISTER, BUFFER = 0, 1, 2
 ARGUMENTS = 6

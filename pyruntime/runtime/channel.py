@@ -79,7 +79,8 @@ def failure(message: Message, steps: Sequence[Step], container_id: str) -> Excep
         return InternalError(f"the init refused its tape: {strerror(message.number)}")
     step = steps[message.step]
     if step.failure is not None:
-        return step.failure(message.number, message.text)
+        error: Exception = step.failure(message.number, message.text)
+        return error
     words = strerror(message.number)
     log = message.text.decode("utf-8", "backslashreplace").strip()
     if log:
