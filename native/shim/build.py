@@ -89,8 +89,7 @@ def embedded_init() -> str:
 
 def declarations() -> str:
     header = (HERE / "shim.h").read_text()
-    functions = "
-".join(re.findall(r"^int pr_[^;]*;", header, re.MULTILINE))
+    functions = "\n".join(re.findall(r"^int pr_[^;]*;", header, re.MULTILINE))
     numbers = [f"#define NR_{name} ..." for name in CALLS] + [
         f"#define {name} ..." for name in CONSTANTS
     ]
