@@ -61,22 +61,22 @@ PROPAGATION = {
     "runbindable": (lib.MS_UNBINDABLE, True),
 }
 
-SPECIAL = ("bind", "rbind", "remount")
-LATER = ("tmpcopyup", "idmap", "ridmap")
+SPECIAL = ("bind", "rbind", "remount", "tmpcopyup")
+LATER = ("idmap", "ridmap")
 
 
 class Options:
     """One mount's options, sorted."""
 
     __slots__ = ("set", "clear", "set_all", "clear_all", "context", "flags2", "propagation", "bind", "recursive",
-                 "remount", "unsupported", "data", "read_only")  # fmt: skip
+                 "remount", "copy_up", "unsupported", "data", "read_only")  # fmt: skip
 
     def __init__(self, words: Iterable[str]) -> None:
         self.set = self.clear = self.set_all = self.clear_all = 0
         self.flags2 = 0
         self.context: list[str] = []
         self.propagation: list[tuple[int, bool]] = []
-        self.bind = self.recursive = self.remount = False
+        self.bind = self.recursive = self.remount = self.copy_up = False
         self.unsupported: list[str] = []
         self.data: list[str] = []
         for word in words:
@@ -99,7 +99,8 @@ class Options:
         elif word in BY_MOUNT2:
             self.flags2 |= BY_MOUNT2[word]
         elif word in SPECIAL:
-            self.bind |= word != "remount"
+            self.bind |= word in ("bind", "rbind")
+            self.copy_up |= word == "tmpcopyup"
             self.recursive |= word == "rbind"
             self.remount |= word == "remount"
         elif word in LATER:

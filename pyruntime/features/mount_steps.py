@@ -21,12 +21,18 @@ from pyruntime.plan.step import (
     DIRECTORY,
     MAKE_DIRECTORY,
     NO_SYMLINKS,
+    SYNC,
+    At,
+    Buffer,
+    Pointers,
     Reg,
     Step,
+    builtin,
     expect,
     jump,
     load,
     resolve,
+    store,
     sys,
 )
 
@@ -38,6 +44,10 @@ if TYPE_CHECKING:
     from pyruntime.features.site import Site
 
 EPERM, ENOENT = 1, 2
+COPY, COPIED = (
+    ord("C"),
+    ord("P"),
+)  # messages of the copy-up: two descriptors, and the wait for its end
 FSCONFIG_LIMIT = 256  # bytes of a string the kernel takes, its NUL included
 
 # lxcfs puts its own files over these; everything else beneath /proc is the kernel's.
@@ -88,6 +98,8 @@ def new_file_system(
         ops += _by_context(mount, options, fd, late=late)
         if kind == "tmpfs" and not any(word.startswith("mode=") for word in options.data):
             ops += [expect(mode, -1, skip=1), jump(1), sys(lib.NR_fchmodat, fd, ".", mode)]
+        if options.copy_up:
+            ops += _copy_up(where, fd, mode, site)
         ops += propagate(fd, options)
         if options.set_all or options.clear_all:
             ops.append(set_attributes(fd, options.set_all, options.clear_all, recursive=True))
@@ -146,6 +158,25 @@ def _by_context(mount: dict[str, Any], options: Options, fd: Reg, *, late: bool)
         sys(lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, attributes, out=fd, log=context),
         sys(lib.NR_close, context),
     ]
+
+
+def _copy_up(where: Reg, fd: Reg, mode: Reg, site: Site) -> list[Any]:
+    """tmpcopyup: the host fills the new tmpfs from what it will cover, by the two descriptors (runtime/copying.py)."""
+    message = Buffer(bytes((COPY, 0, 0, 0)) + bytes(8))
+    rights = (
+        (24).to_bytes(8, "little")
+        + lib.SOL_SOCKET.to_bytes(4, "little")
+        + lib.SCM_RIGHTS.to_bytes(4, "little")
+    )
+    control = Buffer(rights + bytes(8))
+    envelope = Pointers((0, 0, Pointers((message, len(message.data))), 1, control, 24, 0))
+    there = [
+        store(At(control, 16), where, 4),
+        store(At(control, 20), fd, 4),
+        sys(lib.NR_sendmsg, site.socket_fd, envelope),
+        builtin(SYNC, site.socket_fd, COPIED),
+    ]
+    return [expect(mode, -1, skip=1), jump(len(there)), *there]
 
 
 def _by_mount2(

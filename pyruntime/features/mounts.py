@@ -57,6 +57,8 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         target = clean(mount["destination"])
         if not mount["destination"] or target == "/":
             yield f"{pointer}/destination", "a mount cannot be put over the root of the container"
+        if options.copy_up and (options.bind or mount.get("type") != "tmpfs"):
+            yield f"{pointer}/options", "tmpcopyup is for tmpfs only"
         if options.bind and options.data:
             yield (
                 f"{pointer}/options",

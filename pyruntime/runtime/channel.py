@@ -16,19 +16,21 @@ if TYPE_CHECKING:
 
 HEADER = Struct("<BBHiI")
 PACKET = 2048
-ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC = (ord(letter) for letter in "ERSFX")
+ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC, COPY, COPIED = (ord(letter) for letter in "ERSFXCP")
+FDS = {TERMINAL: 1, COPY: 2}
+"""How many descriptors come with a message; none with any other."""
 NO_STEP = 0xFFFF
 
 
 class Message:
-    """`fd` is a descriptor that came along, ours to close."""
+    """`fds` came along and are ours to close."""
 
-    __slots__ = ("type", "step", "number", "text", "fd")
+    __slots__ = ("type", "step", "number", "text", "fds")
 
-    def __init__(self, packet: bytes, fd: int = -1) -> None:
+    def __init__(self, packet: bytes, fds: list[int]) -> None:
         self.type, _, self.step, self.number, length = HEADER.unpack_from(packet)
         self.text = packet[HEADER.size : HEADER.size + length]
-        self.fd = fd
+        self.fds = fds
 
 
 class Channel:
@@ -42,13 +44,13 @@ class Channel:
         self.theirs = theirs.detach()
 
     def receive(self) -> Message | None:
-        """The next message; None when the init is gone. A terminal's message carries exactly one descriptor."""
+        """The next message; None when the init is gone. Descriptors come with two kinds only (FDS)."""
         room = _socket.CMSG_SPACE(8 * 4)
         packet, ancillary, flags, _ = self.socket.recvmsg(PACKET, room, _socket.MSG_CMSG_CLOEXEC)
         fds = [int.from_bytes(data[at:at + 4], "little")
                for level, kind, data in ancillary if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS)
                for at in range(0, len(data) - 3, 4)]  # fmt: skip
-        if flags & _socket.MSG_CTRUNC or len(fds) > 1 or (fds and packet[:1] != b"F"):
+        if flags & _socket.MSG_CTRUNC or len(fds) != FDS.get(packet[0] if packet else 0, 0):
             for fd in fds:
                 posix.close(fd)
             raise InternalError("the init sent descriptors nobody asked for")
@@ -56,7 +58,7 @@ class Channel:
             return None
         if len(packet) < HEADER.size:
             raise InternalError("the init sent a message that is too short")
-        return Message(packet, fds[0] if fds else -1)
+        return Message(packet, fds)
 
     def go(self) -> None:
         self.socket.send(HEADER.pack(ord("G"), 0, 0, 0, 0), _socket.MSG_NOSIGNAL)

@@ -57,6 +57,8 @@ class Creation:
         self.site = self._survey()
         self.steps = features.plan(self.spec, self.site)
         self.init_steps = [step for step in self.steps if step.ops]
+        for text in (*self.warnings, *self.site.warnings):
+            request.log.warning(text if isinstance(text, str) else f"{text[0]}: {text[1]}")
         self.host: Host
         self.tape: Tape
         self.terminal_fd = -1
@@ -187,6 +189,10 @@ class Creation:
                 host.channel.go()
             elif message.type == channel.TERMINAL:
                 self._take_terminal(message)
+            elif message.type == channel.COPY:
+                self._copy_up(*message.fds)
+            elif message.type == channel.COPIED:
+                host.channel.go()
             elif message.type == channel.ERROR:
                 raise channel.failure(message, self.init_steps, self.request.container_id)
             else:
@@ -210,11 +216,23 @@ class Creation:
             from pyruntime.runtime.console import send_master
 
             try:
-                send_master(self.request.console_socket, message.fd, name)
+                send_master(self.request.console_socket, message.fds[0], name)
             finally:
-                posix.close(message.fd)
+                posix.close(message.fds[0])
         else:
-            self.terminal_fd = message.fd
+            self.terminal_fd = message.fds[0]
+
+    def _copy_up(self, source: int, target: int) -> None:
+        from pyruntime.runtime.copying import copy_tree
+
+        try:
+            copy_tree(source, target)
+        except OSError as error:
+            number = error.errno or 0
+            raise StepError(f"tmpcopyup: {strerror(number)}", "/mounts", errno=number) from error
+        finally:
+            posix.close(source)
+            posix.close(target)
 
     def _unexpected_end(self) -> Exception:
         from pyruntime.runtime.ends import describe_end

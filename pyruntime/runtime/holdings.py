@@ -17,16 +17,20 @@ if TYPE_CHECKING:
     from pyruntime.runtime.store import Entry
 
 
-def release_all(entry: Entry) -> None:
-    """The newest first. All are tried, then the first failure is raised: what is left can be tried again."""
+def release_all(entry: Entry) -> set[str]:
+    """The newest first; the kinds that were there. All are tried, then the first failure is raised, and what is
+    left can be tried again."""
     failure: Exception | None = None
+    kinds = set()
     for holding in entry.holdings():
         try:
             _release_of(entry, holding)(holding)
         except Exception as error:
             failure = failure or error
+        kinds.add(str(holding.get("kind")))
     if failure is not None:
         raise failure
+    return kinds
 
 
 def _release_of(entry: Entry, holding: dict[str, Any]) -> Callable[[dict[str, Any]], None]:

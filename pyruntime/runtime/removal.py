@@ -109,13 +109,15 @@ def destroy(
 def _release(entry: Entry, record: dict[str, Any] | None, log: Log, *, force: bool) -> None:
     from pyruntime.runtime import holdings
 
+    kinds: set[str] = set()
     try:
-        holdings.release_all(entry)
+        kinds = holdings.release_all(entry)
     except errors.StateError as error:
         if error.foreign or not force:
             raise
         log.warning(error.message)
-        if record is not None and record.get("cgroup"):
-            from pyruntime.cgroup import driver
+    if record is not None and record.get("cgroup") and "cgroup" not in kinds:
+        # Its line is lost; the record knows the groups as well.
+        from pyruntime.cgroup import driver
 
-            driver.release(record["cgroup"])
+        driver.release(record["cgroup"])

@@ -280,21 +280,25 @@ class Entry:
 
     def note(self, holding: dict[str, Any]) -> None:
         """Writes down what is about to outlive this process, before it exists."""
-        files.append(self.fd, "holdings", jsondoor.dumps(holding).encode() + b"\n")
+        line = jsondoor.dumps({**holding, "id": self.id}).encode()
+        files.append(self.fd, "holdings", line + b"\n")
 
     def holdings(self) -> list[dict[str, Any]]:
-        """The newest first. A torn last line was never acted upon."""
+        """The newest first. A torn last line was never acted upon; another container's are never released."""
         try:
             lines = files.read_file("holdings", MAX_RECORD_BYTES, self.fd).split(b"\n")[:-1]
         except FileNotFoundError:
             return []
+        except OSError as error:
+            why = errors.strerror(error.errno or 0)
+            raise errors.StateError(self.id, f"{self.path}/holdings: {why}") from error
         found = []
         for number, line in enumerate(lines, 1):
             try:
                 holding = jsondoor.loads(line)
             except jsondoor.JsonError:
                 holding = None
-            if not isinstance(holding, dict):
+            if not isinstance(holding, dict) or holding.get("id") != self.id:
                 raise errors.StateError(self.id, f"{self.path}/holdings is damaged: line {number}")
             found.append(holding)
         return found[::-1]
