@@ -157,6 +157,18 @@ def test_garbled_holdings_need_force(
     assert is_gone(container) and released == [CGROUP]
 
 
+@pytest.mark.parametrize("data", [None, b"", b'{"torn'])
+def test_lost_holdings(
+    container: FakeContainer, released: list[dict[str, Any]], data: bytes | None
+) -> None:
+    """The record names the cgroup, too."""
+    container.write(status="created", cgroup=CGROUP)
+    if data is not None:
+        (container.root / "web" / "holdings").write_bytes(data)
+    delete(container)
+    assert is_gone(container) and released == [CGROUP]
+
+
 @pytest.mark.parametrize("record", [{"format": 2, "id": "web"}, {"init_process_pid": 1}])
 def test_foreign_state_is_never_destroyed(container: FakeContainer, record: dict[str, Any]) -> None:
     (container.root / "web" / "state.json").write_text(json.dumps(record))

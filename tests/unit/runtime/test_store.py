@@ -223,17 +223,20 @@ def test_holdings_come_back_newest_first(container: FakeContainer) -> None:
     assert container.entry.holdings() == []
     container.entry.note({"kind": "a", "path": "x\ny"})
     container.entry.note({"kind": "b"})
-    assert container.entry.holdings() == [{"kind": "b"}, {"kind": "a", "path": "x\ny"}]
+    assert container.entry.holdings() == [
+        {"kind": "b", "id": "web"},
+        {"kind": "a", "path": "x\ny", "id": "web"},
+    ]
 
 
 def test_a_torn_holding_was_never_acted_upon(container: FakeContainer) -> None:
     container.entry.note({"kind": "a"})
     with (container.root / "web" / "holdings").open("ab") as file:
         file.write(b'{"kind": "b", "pa')
-    assert container.entry.holdings() == [{"kind": "a"}]
+    assert container.entry.holdings() == [{"kind": "a", "id": "web"}]
 
 
-@pytest.mark.parametrize("line", [b"{", b"1", b"", b"\xff"])
+@pytest.mark.parametrize("line", [b"{", b"1", b"", b"\xff", b'{"id": "db"}', b"{}"])
 def test_a_garbled_holding(container: FakeContainer, line: bytes) -> None:
     (container.root / "web" / "holdings").write_bytes(line + b"\n" + b'{"kind": "a"}\n')
     with pytest.raises(errors.StateError, match="holdings is damaged: line 1"):
