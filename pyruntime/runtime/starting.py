@@ -7,6 +7,7 @@ a startContainer hook failed. An end without `X`: the init died, for a killed in
 
 from __future__ import annotations
 
+import _signal
 import errno
 import posix
 import select
@@ -50,7 +51,7 @@ def start(entry: Entry, record: dict[str, Any], log: Log) -> None:
         start_fd = _open_fifo(entry, FIFOS[0], posix.O_WRONLY)
         record["status"] = "starting"
         entry.write_record(record)
-        posix.write(start_fd, b"s")
+        _speak(start_fd, entry)
         _follow(report, pidfd, entry, record)
     finally:
         for fd in (start_fd, report, pidfd):
@@ -74,6 +75,17 @@ def _open_fifo(entry: Entry, name: str, way: int) -> int:
         posix.close(fd)
         raise errors.StepError(f"{entry.path}/{name}: not a fifo")
     return fd
+
+
+def _speak(fd: int, entry: Entry) -> None:
+    """The init may end at any moment; that must not be the end of us, by SIGPIPE."""
+    before = _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
+    try:
+        posix.write(fd, b"s")
+    except BrokenPipeError:
+        raise errors.WrongStatus(entry.id, errors.WORDS["start stopped"]) from None
+    finally:
+        _signal.signal(_signal.SIGPIPE, before)
 
 
 def _follow(report: int, pidfd: int, entry: Entry, record: dict[str, Any]) -> None:

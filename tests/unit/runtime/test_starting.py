@@ -180,6 +180,26 @@ def test_nobody_at_the_other_end(container: FakeContainer) -> None:
         start(container.spawn("created"))
 
 
+def test_an_init_that_ends_between_open_and_write(
+    container: FakeContainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody reads any more: an error, not our death by SIGPIPE."""
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    real = type(container.entry).write_record
+
+    def write(entry: Any, record: dict[str, Any]) -> None:
+        real(entry, record)
+        container.end_process()
+
+    monkeypatch.setattr(type(container.entry), "write_record", write)
+    try:
+        with pytest.raises(errors.WrongStatus, match="cannot start a container that has stopped"):
+            start(container.scripted(ABOUT, "exec"))
+        assert signal.getsignal(signal.SIGPIPE) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGPIPE, before)
+
+
 @pytest.mark.parametrize(
     ("now", "words"),
     [
