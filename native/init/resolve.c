@@ -49,15 +49,31 @@ struct walk {
 	char path[PATH_LIMIT];
 	char name[256];
 	size_t parent_length, end;
+	size_t known; /* of the path was there: a deep one is not walked anew for each part */
 	int links;
 };
+
+static long open_prefix(int root, struct walk *w, size_t length, u64 rules)
+{
+	const char kept = w->path[length];
+	long fd;
+
+	w->path[length] = 0;
+	fd = open_beneath(root, w->path, O_PATH_, rules);
+	w->path[length] = kept;
+	return fd;
+}
 
 /* Opens the parent of the first component that does not exist and notes that component's place. */
 static long open_parent_of_missing(int root, struct walk *w, u64 rules)
 {
-	size_t start = 0, end, n;
-	long parent = open_beneath(root, "", O_PATH_ | O_DIRECTORY_, rules), next;
+	size_t start = w->known, end, n;
+	long parent = open_prefix(root, w, start, rules), next;
 
+	if (parent == -PR_ENOENT && start) {
+		w->known = 0; /* taken away meanwhile */
+		return -PR_EAGAIN;
+	}
 	while (parent >= 0) {
 		while (w->path[start] == '/')
 			start++;
@@ -76,12 +92,7 @@ static long open_parent_of_missing(int root, struct walk *w, u64 rules)
 		w->name[n] = 0;
 		w->parent_length = start;
 		w->end = end;
-		{
-			const char kept = w->path[end];
-			w->path[end] = 0;
-			next = open_beneath(root, w->path, O_PATH_, rules);
-			w->path[end] = kept;
-		}
+		next = open_prefix(root, w, end, rules);
 		if (next == -PR_ENOENT)
 			return parent;
 		SYS(close, parent);
@@ -114,6 +125,7 @@ static long follow_dangling(int parent, struct walk *w)
 	memcpy(joined + head, text, (size_t)n);
 	memcpy(joined + head + (size_t)n, w->path + w->end, rest + 1);
 	memcpy(w->path, joined, head + (size_t)n + rest + 1);
+	w->known = 0;
 	return 0;
 }
 
@@ -173,12 +185,15 @@ long resolve(int root, const char *path, long how, u32 mode, int model)
 	if (fd != -PR_ENOENT || !(how & (HOW_MAKE_DIRECTORY | HOW_MAKE_FILE)))
 		return fd;
 	memcpy(w.path, path, length + 1);
+	w.known = 0;
 	w.links = 0;
 	for (round = 0; round < ROUND_LIMIT; round++) {
 		long parent = open_parent_of_missing(root, &w, rules);
 		r = parent;
 		if (parent >= 0) {
 			r = make_missing((int)parent, &w, how, mode);
+			if (!r)
+				w.known = w.end;
 			if (r == -PR_EEXIST)
 				r = rules ? -PR_ELOOP : follow_dangling((int)parent, &w);
 			SYS(close, parent);

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAGIC, VERSION = 0x45504154, 1
-REGISTERS, NO_REGISTER, ARGUMENTS = 512, 0xFFFF, 6
+REGISTERS, NO_REGISTER, ARGUMENTS = 0xFFFF, 0xFFFF, 6
 LIMIT = 16 << 20
 VALUE, REGISTER, BUFFER = 0, 1, 2
 
