@@ -14,6 +14,7 @@ from tests.lib.box import Box
 from tests.lib.bundle import Bundle
 
 EXPECTED = (
+    "container init ended",
     "container does not exist",
     "already exists",
     "container not running",
@@ -39,15 +40,16 @@ def together(box: Box, verbs: int, rng: random.Random) -> None:
     ]
     chosen = [["--root", str(box.root), *rng.choice(lines)] for _ in range(verbs)]
     started = [(box.spawn(*words), words) for words in chosen]
-    for (process, out, err), words in started:
-        outcome = box.finish(process, out, err, words)
+    outcomes = [box.finish(*process, words) for process, words in started]
+    for (_, *streams), _ in started:
+        for stream in streams:
+            box.streams.remove(stream)
+            stream.close()
+    for outcome in outcomes:
         assert "Traceback" not in outcome.err and "panic" not in outcome.err, str(outcome)
         assert outcome.code in (0, 1), str(outcome)
         if outcome.code:
             assert any(text in outcome.err for text in EXPECTED), str(outcome)
-        for stream in (out, err):
-            box.streams.remove(stream)
-            stream.close()
 
 
 def storm(bundle: Bundle, seconds: float, verbs: int, limit: int) -> None:

@@ -282,9 +282,12 @@ def test_containers_side_by_side(bundle: Bundle, tmp_path: Path) -> None:
             ]
             process, box.stdout, box.stderr = box.spawn(*words)
             processes.append((box, process, words))
+        outcomes = []
         for box, process, words in processes:
             assert box.stdout and box.stderr
-            assert box.finish(process, box.stdout, box.stderr, words).code == 0
+            outcomes.append(box.finish(process, box.stdout, box.stderr, words))
+        assert [outcome.code for outcome in outcomes] == [0] * len(boxes), str(outcomes)
+        for box in boxes:
             box.adopt(int((box.scratch / "pid").read_text()))
         listed = boxes[0].call("list", "--quiet", check=True).out.split()
         assert sorted(listed) == sorted(box.id for box in boxes)
