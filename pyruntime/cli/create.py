@@ -17,6 +17,7 @@ ROWS: tuple[Row, ...] = (
     ("pid-file", "", "FILE", "where to write the process id"),
     ("no-pivot", "", "", "for a root on a ramdisk: do not pivot_root; weaker"),
     ("no-new-keyring", "", "", "leave the container in the caller's session keyring"),
+    ("pidfd-socket", "", "PATH", "send a pidfd of the init to this socket"),
     ("preserve-fds", "", "N", "hand over N more descriptors, from 3 on"),
 )
 VERB = Verb(
@@ -45,6 +46,7 @@ def request(call: Call, *, detach: bool, keep: bool = False) -> CreateRequest:
         pid_file=options["pid-file"],
         no_pivot=options["no-pivot"],
         no_new_keyring=options["no-new-keyring"],
+        pidfd_socket=options["pidfd-socket"],
         preserve_fds=options["preserve-fds"],
         detach=detach,
         keep=keep,

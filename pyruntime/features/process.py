@@ -169,6 +169,8 @@ def environment(process: dict[str, Any]) -> dict[str, str]:
 
 def _program(process: dict[str, Any], site: Site) -> Iterator[Step]:
     args, env = process["args"], environment(process)
+    if site.activated:
+        env |= {"LISTEN_FDS": str(site.activated), "LISTEN_PID": "1"}
     words: list[Any] = []
     home = None
     if not env.get("HOME"):

@@ -21,7 +21,7 @@ class Site:
     """What is known of host, bundle and command line."""
 
     __slots__ = (
-        "bundle", "container_id", "rootfs", "preserve_fds", "inline", "terminal", "no_pivot", "new_keyring",
+        "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "no_pivot", "new_keyring",
         "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "machine",
         "first_fd", "handed", "root", "procfs", "needs_procfs", "mount_ids", "joined", "joined_fds", "created", "hook_state",
         "warnings",
@@ -34,6 +34,7 @@ class Site:
         self.container_id = container_id
         self.rootfs = rootfs
         self.preserve_fds = preserve_fds
+        self.activated = 0  # how many of them come from socket activation
         self.inline = False  # `run`: start follows in the same process, over the socket
         self.terminal = False
         self.no_pivot = False

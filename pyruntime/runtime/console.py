@@ -12,7 +12,12 @@ POINTER = "/process/terminal"
 
 
 def send_master(path: str, master: int, name: bytes) -> None:
-    """One SCM_RIGHTS message with the pty's name as data; a long path goes through its directory's descriptor."""
+    """The pty's master, with its name as data."""
+    send_descriptor(path, master, name or b"/dev/ptmx", "console socket", POINTER)
+
+
+def send_descriptor(path: str, fd: int, text: bytes, what: str, pointer: str = "") -> None:
+    """One SCM_RIGHTS message to a listening socket; a long path goes through its directory's descriptor."""
     directory = -1
     try:
         sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
@@ -25,8 +30,8 @@ def send_master(path: str, master: int, name: bytes) -> None:
                 )
                 target = f"/proc/self/fd/{directory}/{base}"
             sock.connect(target)
-            rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, master.to_bytes(4, "little"))
-            sock.sendmsg([name or b"/dev/ptmx"], [rights])
+            rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, "little"))
+            sock.sendmsg([text], [rights])
         finally:
             sock.close()
             if directory >= 0:
@@ -34,7 +39,5 @@ def send_master(path: str, master: int, name: bytes) -> None:
     except OSError as error:
         number = error.errno or 0
         raise StepError(
-            f"send the terminal to the console socket `{path}`: {strerror(number)}",
-            POINTER,
-            errno=number,
+            f"send to the {what} `{path}`: {strerror(number)}", pointer, errno=number
         ) from error

@@ -66,7 +66,11 @@ class Creation:
     def _survey(self) -> Site:
         request, spec = self.request, self.spec
         rootfs = _absolute(spec["root"]["path"], self.bundle)
-        site = Site(self.bundle, request.container_id, rootfs, preserve_fds=request.preserve_fds)
+        activated = _activated_fds()
+        site = Site(
+            self.bundle, request.container_id, rootfs, preserve_fds=request.preserve_fds + activated
+        )
+        site.activated = activated
         site.inline = self.inline
         site.terminal = bool((spec.get("process") or {}).get("terminal"))
         site.no_pivot = request.no_pivot
@@ -75,7 +79,7 @@ class Creation:
         site.last_capability = proc.last_capability()
         site.machine = posix.uname().machine
         site.layout = detect.layout()
-        _check_preserved(request.preserve_fds)
+        _check_preserved(site.preserve_fds)
         return site
 
     def make(self) -> Host:
@@ -106,6 +110,8 @@ class Creation:
         self._spawn()
         self._identify()
         self._run_host_steps((moments.IDENTITY,))
+        if self.request.pidfd_socket:
+            self._send_pidfd()
         self._converse()
         host.record["status"] = "created"
         host.entry.write_record(host.record)
@@ -172,6 +178,11 @@ class Creation:
         if host.cgroup is not None:
             host.record["cgroup"] = driver.record(host.cgroup)
         host.entry.write_record(host.record)
+
+    def _send_pidfd(self) -> None:
+        from pyruntime.runtime.console import send_descriptor
+
+        send_descriptor(self.request.pidfd_socket, self.host.pidfd, b"pidfd", "pidfd socket")
 
     def _converse(self) -> None:
         """Serves the init until it is ready; its error, or its end, becomes ours."""
@@ -318,6 +329,14 @@ def _check_terminal(request: CreateRequest, spec: dict[str, Any]) -> None:
         )
     if request.console_socket and not (terminal and detached):
         raise UsageError("cannot use console socket if pyruntime will not detach or allocate tty")
+
+
+def _activated_fds() -> int:
+    """How many descriptors socket activation gave to this very process; sd_listen_fds(3)."""
+    count, pid = posix.environ.get(b"LISTEN_FDS", b""), posix.environ.get(b"LISTEN_PID", b"")
+    if not count.isdigit() or pid != b"%d" % posix.getpid():
+        return 0
+    return int(count)
 
 
 def _check_preserved(count: int) -> None:

@@ -16,6 +16,7 @@ class CreateRequest:
         "bundle",
         "console_socket",
         "pid_file",
+        "pidfd_socket",
         "no_pivot",
         "no_new_keyring",
         "preserve_fds",
@@ -35,6 +36,7 @@ class CreateRequest:
         log: Log,
         console_socket: str = "",
         pid_file: str = "",
+        pidfd_socket: str = "",
         no_pivot: bool = False,
         no_new_keyring: bool = False,
         preserve_fds: int = 0,
@@ -49,6 +51,7 @@ class CreateRequest:
         self.log = log
         self.console_socket = console_socket
         self.pid_file = pid_file
+        self.pidfd_socket = pidfd_socket
         self.no_pivot = no_pivot
         self.no_new_keyring = no_new_keyring
         self.preserve_fds = preserve_fds

@@ -43,6 +43,7 @@ PLAIN = {
     "bundle": ".",
     "console_socket": "",
     "pid_file": "",
+    "pidfd_socket": "",
     "no_pivot": False,
     "no_new_keyring": False,
     "preserve_fds": 0,
@@ -60,7 +61,7 @@ def test_create_asks_for_nothing_unasked(requests: Requests) -> None:
 
 def test_create_with_every_option(requests: Requests, tmp_path: Path) -> None:
     """As conmon writes it, and containerd's single dash."""
-    words = "--bundle /b --pid-file /p --no-pivot --no-new-keyring --preserve-fds 2 -no-subreaper"
+    words = "--bundle /b --pid-file /p --pidfd-socket /f --no-pivot --no-new-keyring --preserve-fds 2 -no-subreaper"
     given = ["--root=/r", "--log", f"{tmp_path}/log", "--log-format=json", "--debug"]
     more = ["--cgroup-manager", "cgroupfs", "create", *words.split(), "--console-socket", "/s"]
     assert main.main([*given, *more, "web"]) == 0
@@ -68,6 +69,7 @@ def test_create_with_every_option(requests: Requests, tmp_path: Path) -> None:
         **PLAIN,
         "bundle": "/b",
         "pid_file": "/p",
+        "pidfd_socket": "/f",
         "console_socket": "/s",
         "no_pivot": True,
         "no_new_keyring": True,
