@@ -146,6 +146,21 @@ static void explain(struct player *p, const struct channel *c)
 	p->text_length = c[1].length + 1 + c[2].length;
 }
 
+/* A hook may end without reading its input: that breaks the pipe and must not end the init. */
+static void set_broken_pipe(u64 handler)
+{
+	const u64 action[4] = { handler, 0, 0, 0 };
+
+	SYS(rt_sigaction, 13 /* SIGPIPE */, action, 0, 8);
+}
+
+static int is_inside_data(const struct player *p, const struct request *q)
+{
+	const u64 at = (u64)(uintptr_t)q->input - (u64)(uintptr_t)p->data;
+
+	return at < p->data_size && q->input_length <= p->data_size - at;
+}
+
 /* 0, an errno, or (the program's wait status) - 0x100000: the host tells these apart. */
 long hook(struct player *p, const u64 *block)
 {
@@ -155,6 +170,8 @@ long hook(struct player *p, const u64 *block)
 	long pid, r = 0;
 
 	memcpy(&q, block, sizeof q);
+	if (!is_inside_data(p, &q))
+		return -PR_EBADMSG;
 	for (n = 0; n < 3 && !r; n++)
 		r = open_channel(&c[n], n != 0);
 	if (r < 0)
@@ -165,7 +182,9 @@ long hook(struct player *p, const u64 *block)
 		run_child(&q, c);
 	for (n = 0; n < 3; n++)
 		SYS(close, c[n].theirs);
+	set_broken_pipe(1 /* SIG_IGN */);
 	r = pid < 0 ? pid : serve(&q, c, pidfd);
+	set_broken_pipe(0 /* SIG_DFL */);
 	if (pid > 0) {
 		if (r < 0) {
 			SYS(kill, -pid, 9);
