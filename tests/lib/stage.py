@@ -34,7 +34,11 @@ def enter() -> None:
 def excuse(items: Iterable[pytest.Item], table: Path) -> None:
     """Marks the tests a runtime is known to fail; one that passes after all is an error, unless its reason
     begins with "sometimes": a race the runtime does not lose every time."""
-    known: dict[str, str] = tomllib.loads(table.read_text()).get(programs.runtime_name(), {})
+    try:
+        runtime = programs.runtime_name()
+    except programs.MissingProgram as problem:
+        raise pytest.UsageError(str(problem)) from None
+    known: dict[str, str] = tomllib.loads(table.read_text()).get(runtime, {})
     here = str(table.parent)
     unused = {name for name in known if not (table.parent / name.partition("::")[0]).is_file()}
     collected = set()
