@@ -22,13 +22,19 @@ if TYPE_CHECKING:
 
 
 class Container:
-    """One container, as recorded when this was made."""
+    """One container, as recorded when it is first asked for."""
 
-    __slots__ = ("entry", "record")
+    __slots__ = ("entry", "_record")
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
-        self.record = entry.read_record()
+        self._record: dict[str, Any] | None = None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        if self._record is None:
+            self._record = self.entry.read_record()
+        return self._record
 
     @property
     def status(self) -> str:
@@ -73,13 +79,12 @@ class Container:
 
         with self.entry:
             self.entry.lock()
-            self.record = self.entry.read_record()
-            starting.check(self.record, self.status)
-            starting.start(self.entry, self.record, log)
+            # Read only now: the lock may have been waited for.
+            starting.start(self.entry, self.entry.read_record(), log)
 
 
 def find(root: str, container_id: str) -> Container:
-    """The container of that id, NoSuchContainer, or StateError."""
+    """The container of that id, or NoSuchContainer; StateError may follow when its record is read."""
     return Container(Store(root).open(container_id))
 
 

@@ -37,17 +37,22 @@ def open_init(record: dict[str, Any]) -> int:
 
     First the descriptor, then the proof: from then on the number cannot become somebody else's (R-30).
     """
-    pid = record["pid"]
-    if pid:
-        try:
-            fd = posix.pidfd_open(pid)
-        except ProcessLookupError:
-            fd = -1
-        if fd >= 0:
-            if is_alive(record):
-                return fd
-            posix.close(fd)
+    fd = open_process(record)
+    if fd >= 0:
+        if is_alive(record):
+            return fd
+        posix.close(fd)
     raise not_running(record)
+
+
+def open_process(record: dict[str, Any]) -> int:
+    """A pidfd of whoever has the init's number now, -1 for nobody; it is the caller's to prove who that is."""
+    if not record["pid"]:
+        return -1
+    try:
+        return posix.pidfd_open(record["pid"])
+    except ProcessLookupError:
+        return -1
 
 
 def send(pidfd: int, number: int, record: dict[str, Any]) -> None:

@@ -7,14 +7,13 @@ a startContainer hook failed. An end without `X`: the init died, for a killed in
 
 from __future__ import annotations
 
-import _signal
 import errno
 import posix
 import select
 from _struct import Struct
 
 from pyruntime import errors
-from pyruntime.runtime import signals
+from pyruntime.runtime import signals, status
 from pyruntime.runtime.store import FIFOS
 
 TYPE_CHECKING = False
@@ -42,19 +41,23 @@ def check(record: dict[str, Any], now: str) -> None:
 
 
 def start(entry: Entry, record: dict[str, Any], log: Log) -> None:
-    """Returns when the program runs; the caller holds the lock and has proved that the container is `created`."""
-    pidfd = signals.open_init(record)
-    report = start_fd = -1
+    """Returns when the program runs and its poststart hooks have run; the caller holds the lock."""
+    init = signals.open_process(record)
+    report = start_fd = guard = -1
     try:
+        # After the descriptor: what is found to be the init now is the process behind it.
+        check(record, status.status(record, entry))
         # The reader first: what the init reports may not find the fifo without one.
         report = _open_fifo(entry, FIFOS[1], posix.O_RDONLY)
         start_fd = _open_fifo(entry, FIFOS[0], posix.O_WRONLY)
+        # The init may end at any moment. With a reader of our own the write is no SIGPIPE then.
+        guard = _open_fifo(entry, FIFOS[0], posix.O_RDONLY)
         record["status"] = "starting"
         entry.write_record(record)
-        _speak(start_fd, entry)
-        _follow(report, pidfd, entry, record)
+        posix.write(start_fd, b"s")
+        _follow(report, init, entry, record)
     finally:
-        for fd in (start_fd, report, pidfd):
+        for fd in (guard, start_fd, report, init):
             if fd >= 0:
                 posix.close(fd)
     _settle(entry, record, log)
@@ -77,26 +80,15 @@ def _open_fifo(entry: Entry, name: str, way: int) -> int:
     return fd
 
 
-def _speak(fd: int, entry: Entry) -> None:
-    """The init may end at any moment; that must not be the end of us, by SIGPIPE."""
-    before = _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
-    try:
-        posix.write(fd, b"s")
-    except BrokenPipeError:
-        raise errors.WrongStatus(entry.id, errors.WORDS["start stopped"]) from None
-    finally:
-        _signal.signal(_signal.SIGPIPE, before)
-
-
-def _follow(report: int, pidfd: int, entry: Entry, record: dict[str, Any]) -> None:
+def _follow(report: int, init: int, entry: Entry, record: dict[str, Any]) -> None:
     """Reads the reports to their end."""
     poll = select.poll()
     poll.register(report, select.POLLIN)
-    poll.register(pidfd, select.POLLIN)
+    poll.register(init, select.POLLIN)
     pending, about_to_exec, dead = b"", False, False
     while True:
         if not dead:
-            dead = any(fd == pidfd for fd, _ in poll.poll())
+            dead = any(fd == init for fd, _ in poll.poll())
         try:
             data = posix.read(report, 4096)
         except BlockingIOError:
