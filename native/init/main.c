@@ -205,15 +205,36 @@ static void play(struct player *p)
 	}
 }
 
+struct action {
+	void (*handler)(int);
+	unsigned long flags;
+	void (*restorer)(void);
+	u64 mask;
+};
+
+static void end_by_signal(int signal)
+{
+	leave(128 + signal);
+}
+
 /* Callers hand down ignored and blocked signals (Python itself ignores PIPE and XFSZ); programs
- * expect none. */
+ * expect none. Pid 1 of a pid namespace ignores signals without a handler, and a created container
+ * must still end on TERM. */
 static void reset_signals(void)
 {
-	const u64 action[4] = { 0, 0, 0, 0 }, none = 0;
-	int n;
+	static const u8 fatal[] = {
+		1, 2, 3, 10, 12, 14, 15
+	}; /* HUP INT QUIT USR1 USR2 ALRM TERM */
+	struct action action = { 0 };
+	const u64 none = 0;
+	size_t n;
 
 	for (n = 1; n <= 64; n++)
-		SYS(rt_sigaction, n, action, 0, 8); /* KILL and STOP refuse, which is right */
+		SYS(rt_sigaction, n, &action, 0, 8); /* KILL and STOP refuse, which is right */
+	action.handler = end_by_signal;
+	action.flags = 0x04000000; /* SA_RESTORER: the handler does not return */
+	for (n = 0; n < sizeof fatal; n++)
+		SYS(rt_sigaction, fatal[n], &action, 0, 8);
 	SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &none, 0, 8);
 }
 

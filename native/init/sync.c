@@ -44,38 +44,10 @@ long synchronise(struct player *p, int socket, long code)
 	}
 }
 
-struct action {
-	void (*handler)(int);
-	unsigned long flags;
-	void (*restorer)(void);
-	u64 mask;
-};
-
-static void end_by_signal(int signal)
-{
-	leave(128 + signal);
-}
-
-/* Pid 1 of a pid namespace ignores signals without a handler; a created container must still end on
- * TERM. */
-static void listen_to_signals(void)
-{
-	static const u8 fatal[] = {
-		1, 2, 3, 10, 12, 14, 15
-	}; /* HUP INT QUIT USR1 USR2 ALRM TERM */
-	struct action action = { .handler = end_by_signal };
-	size_t n;
-
-	action.flags = 0x04000000; /* SA_RESTORER: the handler does not return */
-	for (n = 0; n < sizeof fatal; n++)
-		SYS(rt_sigaction, fatal[n], &action, 0, 8);
-}
-
 long wait_for_start(int fd)
 {
 	u8 bytes[64];
 
-	listen_to_signals();
 	receive(fd, bytes, sizeof bytes);
 	return 0;
 }

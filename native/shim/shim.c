@@ -27,6 +27,8 @@
 #define F_SEAL_EXEC 0x20 /* Linux 6.3 */
 #endif
 
+#define MOST_DESCRIPTORS 8192 /* the rules allow 4096 mounts */
+
 static int result(long value)
 {
 	return value < 0 ? -errno : (int)value;
@@ -93,7 +95,7 @@ static int run_child(const struct child *c)
 	const char *argv[] = { "pyruntime-init", c->argument, NULL }, *envp[] = { NULL };
 	const int end = c->first + c->count;
 	const uint64_t none = 0;
-	int init_fd = c->init_fd, moved[256], n;
+	int init_fd = c->init_fd, moved[MOST_DESCRIPTORS], n;
 
 	SYS(close_range, c->first, ~0u, CLOSE_RANGE_CLOEXEC);
 	if (init_fd < end)
@@ -178,7 +180,7 @@ static void write_decimal(char *to, int value)
 int pr_spawn(uint64_t namespaces, int cgroup_fd, int init_fd, const int *fds, int count, int first,
 	     int *pidfd)
 {
-	static uint8_t stack[16384] __attribute__((aligned(16)));
+	static uint8_t stack[65536] __attribute__((aligned(16)));
 	char argument[12];
 	const struct child c = { init_fd, count, first, fds, argument };
 	struct clone_args args = {
@@ -191,7 +193,7 @@ int pr_spawn(uint64_t namespaces, int cgroup_fd, int init_fd, const int *fds, in
 	sigset_t all, old;
 	long pid;
 
-	if (count > 256)
+	if (count > MOST_DESCRIPTORS)
 		return -E2BIG;
 	write_decimal(argument, first);
 	if (cgroup_fd >= 0) {

@@ -49,8 +49,9 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     ])  # fmt: skip
     yield Step(moments.SWEEP, "", "close every descriptor of the host", _sweep(site))
     yield Step(moments.PARENT_DEATH, "", "die with the runtime, as the new user", [die_with_parent])
+    no_signal = [sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG)]
+    yield Step(moments.INDEPENDENCE, "", "no longer die with the runtime", no_signal)
     yield Step(moments.RELEASE, "", "report ready", [
-        sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG),
         builtin(SYNC, site.socket_fd, READY),
         *([] if site.inline else [sys(lib.NR_close, site.socket_fd)]),
     ])  # fmt: skip

@@ -114,9 +114,18 @@ TABLE = (
     ),
     ("CHDIR", "init", "as the user; getcwd must begin with / (CVE-2024-21626)"),
     ("LOOKUP", "init", "engines expect a missing program to fail create"),
+    (
+        "INDEPENDENCE",
+        "init",
+        "no death signal any more: until created is recorded, the end of the socket still ends us",
+    ),
+    (
+        "SECCOMP_LATE",
+        "init",
+        "with no_new_privs: after it only read, write, close and execve of ours",
+    ),
     ("RELEASE", "init", "the parent may leave once created is recorded, and not before"),
     ("READY", "host", "created is recorded before the init is let go"),
-    ("SECCOMP_LATE", "init", "with no_new_privs: as close to the program as possible"),
     ("WAIT", "init", "for start"),
     ("HOOKS_START", "init", "startContainer: in the container, right before the program"),
     ("EXEC", "init", "the program"),
@@ -128,5 +137,5 @@ SIDES = tuple(row[1] for row in TABLE)
 (CGROUP, SOURCES, SPAWN, IDENTITY, BIRTH, JOIN_CGROUP, CGROUP_NAMESPACE, SESSION, LOOPBACK, PROCFS, PROPAGATION,
  ROOT, MOUNT, DEVICES, DEV_LINKS, HOOKS_RUNTIME, HOOKS_CONTAINER, WORKING_DIRECTORY, CONSOLE, SYSCTL, CHECK,
  READONLY_PATHS, MASKS, LATE_READONLY, PIVOT, ROOT_PROPAGATION, HOST_NAMES, HOME, SWEEP, EXECUTION, LIMITS,
- NO_NEW_PRIVILEGES, SECCOMP_EARLY, CREDENTIALS, PARENT_DEATH, CHDIR, LOOKUP, RELEASE, READY, SECCOMP_LATE, WAIT,
+ NO_NEW_PRIVILEGES, SECCOMP_EARLY, CREDENTIALS, PARENT_DEATH, CHDIR, LOOKUP, INDEPENDENCE, SECCOMP_LATE, RELEASE, READY, WAIT,
  HOOKS_START, EXEC) = range(len(TABLE))  # fmt: skip

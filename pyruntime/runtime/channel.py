@@ -64,10 +64,12 @@ class Channel:
         self.socket.send(HEADER.pack(ord("G"), 0, 0, 0, 0), _socket.MSG_NOSIGNAL)
 
     def fill(self, slot: int, value: bytes) -> None:
-        """A late value for its slot on the tape."""
-        self.socket.send(
-            HEADER.pack(ord("L"), 0, slot, 0, len(value)) + value, _socket.MSG_NOSIGNAL
-        )
+        """A late value for its slot on the tape; of an init that is gone its last message tells."""
+        packet = HEADER.pack(ord("L"), 0, slot, 0, len(value)) + value
+        try:
+            self.socket.send(packet, _socket.MSG_NOSIGNAL)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
 
     def close(self) -> None:
         self.socket.close()

@@ -27,7 +27,7 @@ from pyruntime.kernel import calls
 from pyruntime.lib import proc
 from pyruntime.plan import moments
 from pyruntime.plan.tape import Tape
-from pyruntime.runtime import channel, hooks, store
+from pyruntime.runtime import channel, store
 from pyruntime.runtime.host import Host
 from pyruntime.runtime.record import new_record
 from pyruntime.spec import load
@@ -119,7 +119,10 @@ class Creation:
             from pyruntime.runtime.pidfile import write_pid_file
 
             write_pid_file(self.request.pid_file, host.pid, host)
-        host.channel.go()
+        try:
+            host.channel.go()
+        except (BrokenPipeError, ConnectionResetError):
+            raise self._unexpected_end() from None
 
     def _late_steps(self) -> dict[str, list[str]]:
         """What may fail after `start` let the init go: how that verb finds the property again."""
@@ -179,6 +182,13 @@ class Creation:
             host.record["cgroup"] = driver.record(host.cgroup)
         host.entry.write_record(host.record)
 
+    def _let_go_on(self) -> None:
+        """An init that ended meanwhile may have said why: the next message, or the end of them, tells."""
+        try:
+            self.host.channel.go()
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+
     def _send_pidfd(self) -> None:
         from pyruntime.runtime.console import send_descriptor
 
@@ -197,13 +207,13 @@ class Creation:
             if message.type == channel.SYNC:
                 for step in by_sync.values():
                     _run_host_step(step, host)
-                host.channel.go()
+                self._let_go_on()
             elif message.type == channel.TERMINAL:
                 self._take_terminal(message)
             elif message.type == channel.COPY:
                 self._copy_up(*message.fds)
             elif message.type == channel.COPIED:
-                host.channel.go()
+                self._let_go_on()
             elif message.type == channel.ERROR:
                 raise channel.failure(message, self.init_steps, self.request.container_id)
             else:
@@ -211,6 +221,8 @@ class Creation:
 
     def _run_hooks(self) -> None:
         """The init waits before its pivot: late values for its own hooks, then the runtime's hooks."""
+        from pyruntime.runtime import hooks
+
         host, configured = self.host, self.spec.get("hooks") or {}
         for kind, status in (("createContainer", "creating"), ("startContainer", "created")):
             buffer = self.site.hook_state.get(kind)
@@ -280,6 +292,8 @@ class Creation:
             host.entry.close()
         configured = (self.spec.get("hooks") or {}).get("poststop")
         if configured and host.pid:
+            from pyruntime.runtime import hooks
+
             for failure in hooks.run_all("poststop", configured, host.record, "stopped"):
                 self.request.log.warning(failure.message)
 
