@@ -108,6 +108,14 @@ def decode(tape: bytes) -> Tape:
     return found
 
 
+def read_instructions(tape: bytes) -> Sequence[Instruction]:
+    """What can be read of a damaged tape."""
+    if len(tape) < HEADER.size:
+        raise BadTape("no head")
+    end = HEADER.size + HEADER.unpack_from(tape)[2]
+    return _instructions(tape, HEADER.size, min(end, len(tape)))
+
+
 def _instructions(tape: bytes, at: int, end: int) -> Sequence[Instruction]:
     found = []
     while at < end:

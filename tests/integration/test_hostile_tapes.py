@@ -1,0 +1,60 @@
+"""Tapes nobody would write: the init refuses or fails, and always ends by itself with a status (R-29)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.lib import programs, stagehand
+
+NOBODY = "65534"
+# Mounts and ids of its own, then no privilege at all: a flipped system call number hurts nobody.
+SCRIPT = """
+mount -t tmpfs none /tmp && mount -t proc proc /proc &&
+exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$0" -m tests.lib.tapefuzz "$@"
+"""
+COMMAND = [
+    *("setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"),
+    *("unshare", "-U", "-r", "-m", "-p", "-i", "-n", "-u", "--fork", "--kill-child"),
+    *("sh", "-c", SCRIPT),
+]
+
+
+def fuzzed(seed: int, count: int) -> dict[str, Any]:
+    done = subprocess.run(
+        [*COMMAND, sys.executable, str(seed), str(count), stagehand.init()],
+        cwd=programs.PROJECT,
+        env={**os.environ, "PYTHONPATH": ".", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def judge(found: dict[str, Any], count: int) -> None:
+    bad = "\n".join(f"{how}: {tape}" for how, tape in found["bad"][:5])
+    assert not found["bad"], f"{len(found['bad'])} of {found['endings']}:\n{bad}"
+    assert found["whole"] == "exit 0", "the undamaged tape comes to its end"
+    assert sum(found["endings"].values()) > count
+    # Damage must reach all depths: refused at the door or in the middle, and played to the end.
+    assert {"exit 0", "exit 110", "exit 111"} <= set(found["endings"]), found["endings"]
+
+
+def test_damaged_tapes() -> None:
+    """Cut at every eighth byte, and two thousand with flipped bits."""
+    judge(fuzzed(seed=1, count=2000), 2000)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_many_damaged_tapes(seed: int) -> None:
+    judge(fuzzed(seed, count=50_000), 50_000)
