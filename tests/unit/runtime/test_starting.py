@@ -184,6 +184,7 @@ def test_an_init_that_ends_between_open_and_write(
     container: FakeContainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody reads any more: an error, not our death by SIGPIPE."""
+    container.scripted(ABOUT, "exec")
     before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     real = type(container.entry).write_record
 
@@ -194,7 +195,7 @@ def test_an_init_that_ends_between_open_and_write(
     monkeypatch.setattr(type(container.entry), "write_record", write)
     try:
         with pytest.raises(errors.StepError, match="ended before it could execute"):
-            start(container.scripted(ABOUT, "exec"))
+            start(container)
     finally:
         signal.signal(signal.SIGPIPE, before)
 
