@@ -14,9 +14,11 @@ from __future__ import annotations
 import __future__
 
 import ast
-import marshal
 import re
 from pathlib import Path
+from types import CodeType
+
+import statics
 
 HERE = Path(__file__).resolve().parent
 ALWAYS_BUILTIN = {"builtins", "sys"}
@@ -171,42 +173,54 @@ def fetch_errors_late(tree: ast.Module) -> ast.Module:
     return result
 
 
-def frozen_code(source: str, label: str) -> bytes:
+def frozen_code(source: str, label: str) -> CodeType:
     tree = fetch_errors_late(_Stripper().visit(ast.parse(source, label)))
     ast.fix_missing_locations(tree)
     flags = __future__.annotations.compiler_flag
-    return marshal.dumps(compile(tree, label, "exec", flags, dont_inherit=True, optimize=2))
+    code: CodeType = compile(tree, label, "exec", flags, dont_inherit=True, optimize=2)
+    return code
 
 
-def write_tables(out: Path, rows: list[tuple[str, bytes, bool]]) -> None:
-    """frozen.c and the one binary file it includes; the import system itself is the first row."""
-    blob, table, offset = out / "frozen.bin", [], 0
-    for name, code, is_package in rows:
-        where = f'{{ "{name}", &pr_blob[{offset}], {len(code)}, {int(is_package)}, NULL }},'
-        table.append("\t" + where)
-        offset += len(code)
-    blob.write_bytes(b"".join(code for _, code, _ in rows))
-    template = (HERE / "frozen.c.in").read_text()
-    text = template.replace("@BLOB@", str(blob)).replace("@BOOTSTRAP@", table[0])
-    (out / "frozen.c").write_text(text.replace("@MODULES@", "\n".join(table[1:])))
+# The modules of every verb first: what is used together then lies together.
+ORDER = ("pyruntime", "pyruntime.cli", "pyruntime.lib", "pyruntime.runtime", "pyruntime.cgroup")
+
+
+def place_of(name: str) -> tuple[int, str]:
+    area = ".".join(name.split(".")[:2])
+    return (ORDER.index(area) if area in ORDER else len(ORDER), name)
+
+
+def write_tables(out: Path, codes: dict[str, CodeType], packages: set[str]) -> None:
+    """frozen.c; the import system itself is the first of the modules."""
+    writer = statics.Writer(codes)
+    rows = [
+        # The interpreter takes a row without bytes for a module that must not be imported.
+        f'\t{{ "{name}", (const unsigned char *)"-", 1, {int(name in packages)}, {getter} }},'
+        for name, getter in writer.getters.items()
+    ]
+    text = (HERE / "frozen.c.in").read_text().replace("@CODE@", writer.text)
+    text = text.replace("@BOOTSTRAP@", rows[0]).replace("@MODULES@", "\n".join(rows[1:]))
+    (out / "frozen.c").write_text(text)
 
 
 def freeze(package: Path, out: Path, interpreter: str, extensions: dict[str, str]) -> list[str]:
     """Writes the tables beneath `out` and returns the names of the frozen modules."""
     modules = package_modules(package)
     names = freezable(modules, set(extensions))
-    bootstrap = (HERE / "bootstrap.py").read_text() + f"\nEXTENSIONS = {extensions!r}\n"
-    launcher = (HERE / "_launcher.py").read_text() + f"\nINTERPRETER = {interpreter!r}\n"
-    rows = [
-        ("_frozen_importlib", frozen_code(bootstrap, "<launcher>/bootstrap.py"), False),
-        ("_launcher", frozen_code(launcher, "<launcher>/_launcher.py"), False),
-        # Asked for before the first use of a rarer error handler, such as backslashreplace.
-        ("encodings", frozen_code("", "<launcher>/encodings"), True),
-        ("_io", frozen_code((HERE / "_io.py").read_text(), "<launcher>/_io.py"), False),
-    ]
-    for name in names:
-        path = modules[name]
-        label = f"<launcher>/{path.relative_to(package.parent)}"
-        rows.append((name, frozen_code(path.read_text(), label), path.name == "__init__.py"))
-    write_tables(out, rows)
+    own = {
+        "_frozen_importlib": ("bootstrap.py", f"EXTENSIONS = {extensions!r}"),
+        "_launcher": ("_launcher.py", f"INTERPRETER = {interpreter!r}"),
+        "_io": ("_io.py", ""),
+    }
+    codes = {}
+    for name, (file, facts) in own.items():
+        source = (HERE / file).read_text() + f"\n{facts}\n"
+        codes[name] = frozen_code(source, f"<launcher>/{file}")
+    # Asked for before the first use of a rarer error handler, such as backslashreplace.
+    codes["encodings"] = frozen_code("", "<launcher>/encodings")
+    for name in sorted(names, key=place_of):
+        label = f"<launcher>/{modules[name].relative_to(package.parent)}"
+        codes[name] = frozen_code(modules[name].read_text(), label)
+    packages = {name for name in names if modules[name].name == "__init__.py"}
+    write_tables(out, codes, packages | {"encodings"})
     return names

@@ -92,6 +92,22 @@ def codecs() -> None:
                 say("a\u20ac".encode(codec, errors))
 
 
+def codes() -> None:
+    """The code as data, before and after it ran; and that names in it are the interned ones."""
+    import _imp
+
+    from pyruntime.deep.describe import describe
+
+    code = _imp.get_frozen_object(sys.argv[2])
+    before = describe(code)
+    scope: dict[str, object] = {"__name__": "sample"}
+    exec(code, scope)
+    say(before == describe(_imp.get_frozen_object(sys.argv[2])))
+    say(all(sys.intern(name) is name for name in code.co_names))
+    say([scope["sets"](item) for item in ("one", 2, (3, "four"), 4)])  # type: ignore[operator]
+    say(before)
+
+
 def heap() -> None:
     """More than the launcher's own region holds: large, growing, shrinking and many."""
     kept = [bytes([number % 251]) * (600 + number * 7) for number in range(1500)]

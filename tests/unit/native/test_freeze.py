@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import builtins
-import marshal
 import sys
 from pathlib import Path
-from types import CodeType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,8 +80,7 @@ def f(a: Unknown, *rest: Any, b: Other = LIMIT) -> Nothing:
 
 
 def test_what_only_type_checkers_read_is_taken_out() -> None:
-    code = marshal.loads(freeze.frozen_code(SOURCE, "<x>"))
-    assert isinstance(code, CodeType)
+    code = freeze.frozen_code(SOURCE, "<x>")
     assert "__future__" not in code.co_names
     assert "typing" not in code.co_names
     scope: dict[str, object] = {"__name__": "x"}
@@ -97,7 +95,7 @@ def test_what_only_type_checkers_read_is_taken_out() -> None:
 
 
 def test_line_numbers_survive() -> None:
-    code = marshal.loads(freeze.frozen_code("x: int\n\n\ny: int = 1 / 0\n", "<x>"))
+    code = freeze.frozen_code("x: int\n\n\ny: int = 1 / 0\n", "<x>")
     with pytest.raises(ZeroDivisionError) as caught:
         exec(code, {})
     assert caught.traceback[-1].lineno == 3
@@ -129,7 +127,7 @@ def run_with_errors(source: str) -> tuple[dict[str, object], list[str]]:
         return SimpleNamespace(errors=Errors()) if name == "pyruntime" else Errors()
 
     scope: dict[str, object] = {"__builtins__": {**vars(builtins), "__import__": give}}
-    exec(marshal.loads(freeze.frozen_code(source, "<x>")), scope)
+    exec(freeze.frozen_code(source, "<x>"), scope)
     return scope, fetched
 
 

@@ -6,6 +6,7 @@ It is built once for all tests; needs the static libpython, as building pyruntim
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,8 @@ FILES = {
     "deep/one.py": 'NAME = "one"\nfrom pyruntime.deep import two\n',
     "deep/two.py": 'import pyruntime.deep.one\nNAME = "two"\n',
     "deep/broken.py": "1 / 0\n",
+    "deep/describe.py": Path(__file__).with_name("describe.py").read_text(),
+    "deep/sample.py": Path(__file__).with_name("sample.py").read_text(),
 }
 
 
@@ -121,6 +124,17 @@ def test_modules_work_without_the_rest_of_the_interpreter(launcher: Path) -> Non
         "(True, True, 1970)",
         "(1, (7,), 2)",
     ], done.stderr
+
+
+def test_code_as_data_is_the_code_that_was_compiled(launcher: Path) -> None:
+    done = run(launcher, "codes", "pyruntime.deep.sample")
+    same, interned, sets, *description = done.stdout.splitlines()
+    assert (same, interned) == ("True", "True")
+    assert sets == "[{6, 7}, {6, 7}, {6, 7}, True]"
+    source = Path(__file__).with_name("sample.py").read_text()
+    code = freeze.frozen_code(source, "<launcher>/pyruntime/deep/sample.py")
+    describe = runpy.run_path(str(Path(__file__).with_name("describe.py")))["describe"]
+    assert description == describe(code).splitlines()
 
 
 def test_memory_beyond_the_first_huge_page(launcher: Path) -> None:
