@@ -55,15 +55,17 @@ static long open_channel(struct channel *c, int inward)
 
 static _Noreturn void run_child(const struct request *q, const struct channel *c)
 {
-	int n;
+	int n, error;
 
 	SYS(setpgid, 0, 0);
 	for (n = 0; n < 3; n++) /* 0..2 are always open in us, so no pipe sits there */
 		SYS(dup3, c[n].theirs, n, 0);
 	SYS(chdir, "/");
-	SYS(close_range, 3, ~0u, 0);
+	SYS(close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC: the fourth pipe lives until execve */);
 	SYS(prctl, 1 /* PR_SET_PDEATHSIG */, 9);
-	leave((int)-SYS(execve, q->path, q->argv, q->envp) & 0x7f);
+	error = (int)-SYS(execve, q->path, q->argv, q->envp);
+	SYS(write, c[3].theirs, &error, sizeof error);
+	leave(127);
 }
 
 /* Keeps the tail: the last words of a hook say why it failed. */
@@ -164,15 +166,15 @@ static int is_inside_data(const struct player *p, const struct request *q)
 /* 0, an errno, or (the program's wait status) - 0x100000: the host tells these apart. */
 long hook(struct player *p, const u64 *block)
 {
-	static struct channel c[3];
+	static struct channel c[4]; /* stdin, stdout, stderr, and why execve failed */
 	struct request q;
-	int pidfd = -1, n, status = 0;
+	int pidfd = -1, n, status = 0, error;
 	long pid, r = 0;
 
 	memcpy(&q, block, sizeof q);
 	if (!is_inside_data(p, &q))
 		return -PR_EBADMSG;
-	for (n = 0; n < 3 && !r; n++)
+	for (n = 0; n < 4 && !r; n++)
 		r = open_channel(&c[n], n != 0);
 	if (r < 0)
 		return r;
@@ -180,7 +182,7 @@ long hook(struct player *p, const u64 *block)
 		  0); /* CLONE_PIDFD; a plain fork: own memory */
 	if (pid == 0)
 		run_child(&q, c);
-	for (n = 0; n < 3; n++)
+	for (n = 0; n < 4; n++)
 		SYS(close, c[n].theirs);
 	set_broken_pipe(1 /* SIG_IGN */);
 	r = pid < 0 ? pid : serve(&q, c, pidfd);
@@ -194,7 +196,9 @@ long hook(struct player *p, const u64 *block)
 			;
 		SYS(close, pidfd);
 	}
-	for (n = 0; n < 3; n++)
+	if (SYS(read, c[3].ours, &error, sizeof error) == sizeof error)
+		r = -error;
+	for (n = 0; n < 4; n++)
 		if (c[n].ours >= 0)
 			SYS(close, c[n].ours);
 	if (!r && status)

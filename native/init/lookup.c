@@ -128,10 +128,8 @@ long look_up(const char *name, const char *path, char *to, size_t size)
 		while (*end && *end != ':')
 			end++;
 		head = (size_t)(end - path);
-		if (head + length + 2 <= size) {
+		if (head && head + length + 2 <= size) { /* an empty part would be the cwd */
 			memcpy(to, path, head);
-			if (!head)
-				to[head++] = '.';
 			to[head] = '/';
 			memcpy(to + head + 1, name, length + 1);
 			if (!judge(to))

@@ -38,16 +38,8 @@ HEADERS = """
 #include <sys/mount.h>
 """
 
-# System calls a tape may hold; names without the NR_ prefix are the manual's.
-CALLS = """
-    bind capget capset chdir chroot close close_range dup3 execveat faccessat2 fchdir fchmod fchown fchownat
-    fchmodat fcntl
-    fsconfig fsmount fsopen fspick fstatfs getcwd getgroups getresgid getresuid ioctl keyctl lseek
-    mkdirat mknodat mount mount_setattr move_mount openat openat2 open_tree personality pivot_root
-    prctl prlimit64 read readlinkat renameat2 sched_setaffinity seccomp sendmsg setgroups sethostname
-    setdomainname setns setpriority setresgid setresuid setsid socket statfs statx symlinkat sync
-    umask umount2 unlinkat unshare write
-""".split()
+# System calls a tape may hold; the init has the list.
+CALLS = re.findall(r"X\((\w+)\)", (INIT / "calls.h").read_text().partition("TAPE_CALLS(X)")[2])
 
 CONSTANTS = """
     AT_EMPTY_PATH AT_FDCWD AT_RECURSIVE AT_REMOVEDIR AT_SYMLINK_NOFOLLOW

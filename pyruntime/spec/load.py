@@ -89,10 +89,16 @@ def parse(
         sound = remedy.sound_part(document, what)
     if sound is not None:
         assert isinstance(sound, dict)
-        if what == "config":
-            findings += [(pointer, why, "") for pointer, why in rules.rules(sound)]
+        more = [] if what != "config" else list(rules.rules(sound))
         if extra_rules is not None:
-            findings += [(pointer, why, "") for pointer, why in extra_rules(sound)]
+            more += extra_rules(sound)
+        # What the sound part lacks because of a finding inside it is no second mistake.
+        damaged = [pointer for pointer, _, _ in findings]
+        findings += [
+            (pointer, why, "")
+            for pointer, why in more
+            if not any(f"{place}/".startswith(f"{pointer}/") for place in damaged)
+        ]
     if findings:
         from pyruntime.spec.sentences import sort_key
 
