@@ -1,0 +1,65 @@
+"""SIGKILL anywhere in create and run: `delete --force` finds everything again (security: R-49).
+
+Every system call of the runtime, and every one of the init while the runtime waits for it, is a place to die at.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.lib.bundle import Bundle
+from tests.lib.killing import Victim
+
+SEED = 20261124
+STRIDE = 17
+HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+
+
+@pytest.fixture
+def rich(tmp_path: Path) -> Bundle:
+    """Limits, hooks, masks, seccomp, devices: whatever makes something that outlives a process."""
+    bundle = Bundle(tmp_path / "bundle").shell("exit 0")
+    bundle.set("linux.resources", {"memory": {"limit": 64 << 20}, "pids": {"limit": 100}})
+    bundle.set("linux.maskedPaths", ["/proc/kcore", "/proc/acpi"])
+    bundle.set("linux.readonlyPaths", ["/proc/sys"])
+    bundle.set("linux.devices", [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}])
+    bundle.set("linux.seccomp", {"defaultAction": "SCMP_ACT_ALLOW"})
+    bundle.set("linux.sysctl", {"net.core.somaxconn": "99"})
+    bundle.set("process.rlimits", [{"type": "RLIMIT_NOFILE", "soft": 64, "hard": 64}])
+    bundle.mount("/data", "tmpfs", "tmpfs")
+    bundle.hostname("web")
+    for kind in HOOKS:
+        path = "/bin/busybox" if kind == "startContainer" else "/bin/true"
+        bundle.hook(kind, "true", path=path)
+    return bundle
+
+
+def chosen(total: int, seed: int) -> list[int]:
+    """Every STRIDE-th place from a seeded one on, and the last, which comes after everything was made."""
+    first = random.Random(seed).randrange(1, STRIDE + 1)
+    return sorted({*range(first, total + 1, STRIDE), total})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["create", "run"])
+@pytest.mark.parametrize("side", ["host", "init"])
+def test_some_places(rich: Bundle, verb: str, side: str) -> None:
+    with Victim(rich, verb) as victim:
+        total = victim.calls(side)
+        assert total > 50
+        left = victim.survivors(side, chosen(total, SEED))
+    assert not left, "\n".join(left)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("verb", ["create", "run"])
+@pytest.mark.parametrize("side", ["host", "init"])
+def test_every_place(rich: Bundle, verb: str, side: str) -> None:
+    with Victim(rich, verb) as victim:
+        total = victim.calls(side)
+        left = victim.survivors(side, list(range(1, total + 1)))
+    print(f"{verb}: {total} system calls of the {side}, {len(left)} with something left")
+    assert not left, "\n".join(left)

@@ -1,0 +1,123 @@
+"""Ends a verb by SIGKILL at one of its system calls, deletes by force, and says what stayed on the host.
+
+with Victim(bundle, "create") as victim:
+    total = victim.calls("host")
+    assert victim.left_after("host", 17) == []
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+from tests.lib import leaks, programs
+from tests.lib.box import unique_id
+from tests.lib.bundle import Bundle
+
+PATIENCE = 30.0
+TOMBSTONE = "~"
+"""A state directory whose id is free already; the next delete of any container buries it."""
+
+
+@functools.cache
+def killer() -> Path:
+    """The tool that counts and kills, made from its source."""
+    target = programs.PROJECT / "build/tests/killer"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_suffix(f".{os.getpid()}")
+    command = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(fresh)]
+    subprocess.run([*command, str(programs.HERE / "killer.c")], check=True)
+    return fresh.rename(target)
+
+
+class Victim:
+    """A verb that makes a container, run under the killer again and again."""
+
+    def __init__(self, bundle: Bundle, verb: str) -> None:
+        self.bundle = bundle
+        self.verb = verb
+        self.scratch = Path(tempfile.mkdtemp(prefix="kill-", dir=bundle.directory))
+        self.root = self.scratch / "root"
+        self.killer = killer()
+
+    def __enter__(self) -> Victim:
+        # The first container makes what all share: the state root, a hierarchy's defaults.
+        self.calls("host")
+        self.before = leaks.Host.now()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return
+
+    def listing(self) -> list[str]:
+        return sorted(os.listdir(self.root)) if self.root.exists() else []
+
+    def _call(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [*programs.runtime_command(), "--root", str(self.root), *words]
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+
+    def _attack(self, side: str, number: int) -> tuple[str, int, int]:
+        """(id, calls counted, exit status); output goes to files, for a container would keep pipes open."""
+        container_id = unique_id()
+        self.bundle.write(container_id)
+        where = ["--bundle", str(self.bundle.directory), "--pid-file", str(self.scratch / "pid")]
+        command = [str(self.killer), side, str(number), *programs.runtime_command()]
+        command += ["--root", str(self.root), self.verb, *where, container_id]
+        with open(self.scratch / "said", "w+") as said:
+            subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, check=True, timeout=PATIENCE
+            )  # fmt: skip
+            said.seek(0)
+            text = said.read()
+        found = re.search(r"^calls (\d+) status (\d+)$", text, re.MULTILINE)
+        assert found, text
+        return container_id, int(found[1]), int(found[2])
+
+    def calls(self, side: str) -> int:
+        """How many system calls there are to be killed at; the verb itself must succeed."""
+        container_id, total, status = self._attack(side, 0)
+        deleted = self._call("delete", "--force", container_id)
+        assert (status, deleted.returncode) == (0, 0), (
+            self.scratch / "said"
+        ).read_text() + deleted.stderr
+        return total
+
+    def left_after(self, side: str, number: int) -> list[str]:
+        """What one kill left; empty when delete --force put the host back."""
+        container_id, _, status = self._attack(side, number)
+        deleted = self._call("delete", "--force", container_id)
+        left = [] if deleted.returncode == 0 else [f"delete ended with {deleted.returncode}"]
+        left += leaks.settled(self.before, patience=3.0)
+        left += [f"state: {name}" for name in self.listing() if name[0] != TOMBSTONE]
+        if left:
+            left += [f"{side} {number}: status {status}", deleted.stderr.strip()]
+            leaks.sweep(self.before)
+            subprocess.run(["rm", "-rf", self.root], check=True)
+        return left
+
+    def survivors(self, side: str, numbers: list[int]) -> list[str]:
+        """One line for each number at which something stayed."""
+        lines = []
+        for number in numbers:
+            left = self.left_after(side, number)
+            if left:
+                lines.append("; ".join(left))
+        self.calls("host")
+        return lines + [f"state, after the next delete: {name}" for name in self.listing()]
