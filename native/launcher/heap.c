@@ -8,7 +8,8 @@
  * before that matters. What comes after either is full goes the usual way, mmap(2) and malloc(3),
  * and is freed, so a foreground `run` of months does not grow.
  *
- * Without huge pages (disabled, or none free) the same region consists of ordinary ones, as before.
+ * Without huge pages (disabled, or none free, which the kernel finds out without trying hard) the
+ * same region consists of ordinary ones, as before. The price is 1.5 MiB more resident at the peak.
  * There is one thread, so nothing is locked.
  */
 #define PY_SSIZE_T_CLEAN
