@@ -1,5 +1,5 @@
-/* The system calls a tape may hold: the player refuses every other number (security: R-29), and the shim gives Python
- * the numbers of exactly these. */
+/* The system calls a tape may hold: the player refuses every other number (security: R-29), and the
+ * shim gives Python the numbers of exactly these. */
 #ifndef PR_CALLS_H
 #define PR_CALLS_H
 

@@ -5,6 +5,8 @@ A holding and a record have the same shape: {"mode": …, "groups": {hierarchy: 
 
 from __future__ import annotations
 
+import posix
+
 from pyruntime import errors
 
 TYPE_CHECKING = False
@@ -80,10 +82,27 @@ def pids(kept: dict[str, Any]) -> list[int]:
 
 
 def is_frozen(kept: dict[str, Any]) -> bool:
-    """Whether the container is paused."""
-    from pyruntime.cgroup import pause
+    """Whether the container is paused by its own freezer.
 
-    return pause.is_frozen(from_record(kept))
+    `state` asks this of every running container, so nothing is imported and one file is read, by path: the answer
+    is for showing, nothing is done on it.
+    """
+    unified = kept["mode"] == "v2"
+    for hierarchy, (mountpoint, path, _) in kept["groups"].items():
+        if hierarchy == "" if unified else "freezer" in hierarchy:
+            name = "cgroup.freeze" if unified else "freezer.self_freezing"
+            try:
+                fd = posix.open(
+                    f"{mountpoint}{path}/{name}",
+                    posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC,
+                )
+            except FileNotFoundError:
+                return False
+            try:
+                return posix.read(fd, 16).strip() == b"1"
+            finally:
+                posix.close(fd)
+    return False
 
 
 def kill_all(kept: dict[str, Any], signal: int) -> None:

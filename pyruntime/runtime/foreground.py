@@ -41,14 +41,14 @@ def run(request: CreateRequest) -> int:
         status = Relay(host.pid, host.pidfd, signals, creation.terminal_fd, terminal).run()
     except BaseException:
         _end(host)
-        _destroy(host)
+        _destroy(host, request)
         raise
     finally:
         host.channel.close()
         if signals is not None:
             signals.close()
     if not request.keep:
-        _destroy(host)
+        _destroy(host, request)
     return 128 + (status & 0x7F) if status & 0x7F else status >> 8
 
 
@@ -82,7 +82,7 @@ def _end(host: Host) -> None:
         pass
 
 
-def _destroy(host: Host) -> None:
+def _destroy(host: Host, request: CreateRequest) -> None:
     """What delete does; somebody else may have deleted the container meanwhile."""
     from pyruntime.errors import NoSuchContainer
     from pyruntime.runtime.container import destroy
@@ -92,4 +92,4 @@ def _destroy(host: Host) -> None:
             entry.lock()
         except NoSuchContainer:
             return
-        destroy(entry, host.record, host.spec)
+        destroy(entry, host.record, host.spec, request.log)
