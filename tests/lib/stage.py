@@ -33,7 +33,7 @@ def enter() -> None:
 
 def excuse(items: Iterable[pytest.Item], table: Path) -> None:
     """Marks the tests a runtime is known to fail; one that passes after all is an error, unless its reason
-    begins with "sometimes": a race the runtime does not lose every time."""
+    begins with "sometimes", a race the runtime does not lose every time, or "not run", where it would hang."""
     try:
         runtime = programs.runtime_name()
     except programs.MissingProgram as problem:
@@ -49,8 +49,8 @@ def excuse(items: Iterable[pytest.Item], table: Path) -> None:
         collected.add(short.partition("[")[0])
         reason = known.get(short) or known.get(short.partition("[")[0])
         if reason:
-            strict = not reason.startswith("sometimes")
-            item.add_marker(pytest.mark.xfail(reason=reason, strict=strict))
+            strict, runs = not reason.startswith("sometimes"), not reason.startswith("not run")
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=strict, run=runs))
     files = {name.partition("::")[0] for name in collected}
     unused |= {
         name
