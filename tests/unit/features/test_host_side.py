@@ -1,0 +1,237 @@
+"""Namespaces, root, hooks, cgroups as data: what stands on the host's side and what on the init's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyruntime.errors import PyruntimeError, UnsupportedError
+from pyruntime.features import namespaces
+from pyruntime.kernel.native import lib
+from pyruntime.plan import moments
+from tests.lib.plans import BASE, findings, planned, site, spec, without_namespace, words
+
+KINDS = {
+    "pid": 0x20000000,
+    "network": 0x40000000,
+    "mount": 0x20000,
+    "ipc": 0x8000000,
+    "uts": 0x4000000,
+}
+
+
+def spaces(*entries: Any) -> dict[str, Any]:
+    listed = [entry if isinstance(entry, dict) else {"type": entry} for entry in entries]
+    return spec(linux__namespaces=listed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_new_namespaces_come_with_the_clone(kind: str) -> None:
+    plan = planned(spaces(kind))
+    assert namespaces.clone_flags(plan.site) == KINDS[kind]
+
+
+def test_all_of_them_at_once() -> None:
+    assert namespaces.clone_flags(planned().site) == sum(KINDS.values())
+    assert namespaces.clone_flags(planned(spaces()).site) == 0
+
+
+def test_the_cgroup_namespace_waits_for_the_cgroups() -> None:
+    plan = planned(spaces("cgroup"))
+    assert namespaces.clone_flags(plan.site) == 0
+    assert plan.named("/linux/namespaces/0", "unshare") == [(0x2000000,)]
+
+
+@pytest.mark.parametrize("kind", ["network", "mount", "ipc", "uts", "cgroup"])
+def test_a_joined_namespace_is_entered_by_descriptor(kind: str) -> None:
+    plan = planned(spaces({"type": kind, "path": "/proc/1/ns/x"}))
+    assert namespaces.clone_flags(plan.site) == 0
+    assert "SOURCES" in [moments.NAMES[step.moment] for step in plan.of("/linux/namespaces/0")]
+    call = plan.named("/linux/namespaces/0", "setns")[0]
+    assert isinstance(call[0], int) and call[1] == namespaces.FLAGS[kind]
+
+
+def test_the_loopback_comes_up_in_a_new_network() -> None:
+    assert planned(spaces("network")).at(moments.LOOPBACK)
+    assert not planned(spaces({"type": "network", "path": "/n"})).at(moments.LOOPBACK)
+
+
+@pytest.mark.parametrize(
+    "entry", [{"type": "user"}, {"type": "time"}, {"type": "pid", "path": "/p"}]
+)
+def test_what_is_not_there_yet(entry: dict[str, str]) -> None:
+    with pytest.raises(UnsupportedError, match="/linux/namespaces"):
+        planned(spaces(entry))
+
+
+@pytest.mark.parametrize(
+    ("entries", "pointer"),
+    [
+        (["uts", "uts"], "/linux/namespaces/1"),
+        ([{"type": "uts", "path": "rel"}], "/linux/namespaces/0/path"),
+    ],
+)
+def test_rules_of_namespaces(entries: list[Any], pointer: str) -> None:
+    assert pointer in findings(spaces(*entries))
+
+
+# Root
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "last"),
+    [
+        (None, lib.MS_SLAVE, None),
+        ("slave", lib.MS_SLAVE, lib.MS_SLAVE),
+        ("rslave", lib.MS_SLAVE, lib.MS_SLAVE | lib.MS_REC),
+        ("private", lib.MS_PRIVATE, lib.MS_PRIVATE),
+        ("rprivate", lib.MS_PRIVATE, lib.MS_PRIVATE | lib.MS_REC),
+        ("shared", lib.MS_SLAVE, lib.MS_SHARED),
+        ("rshared", lib.MS_SLAVE, lib.MS_SHARED | lib.MS_REC),
+        ("unbindable", lib.MS_SLAVE, lib.MS_UNBINDABLE),
+        ("runbindable", lib.MS_SLAVE, lib.MS_UNBINDABLE | lib.MS_REC),
+    ],
+)
+def test_propagation_of_the_root(asked: str | None, first: int, last: int | None) -> None:
+    plan = planned(spec(**({"linux__rootfsPropagation": asked} if asked else {})))
+    before = [words(op) for step in plan.at(moments.PROPAGATION) for op in step.ops]
+    after = [words(op) for step in plan.at(moments.ROOT_PROPAGATION) for op in step.ops]
+    assert before == [("mount", 0, "/", 0, first | lib.MS_REC, 0)]
+    assert after == ([] if last is None else [("mount", 0, "/", 0, last, 0)])
+
+
+def test_a_read_only_root() -> None:
+    plan = planned(spec(root={"path": "rootfs", "readonly": True}))
+    assert plan.named("/root/readonly", "mount_setattr")[0][3] == (1, 0, 0, 0)
+    assert not planned().at(moments.LATE_READONLY)
+
+
+def test_pivot_or_move() -> None:
+    assert planned().named("/root/path", "pivot_root") == [(".", ".")]
+    moved = planned(no_pivot=True)
+    assert not moved.named("/root/path", "pivot_root")
+    assert moved.named("/root/path", "chroot") == [(".",)]
+
+
+def test_without_a_mount_namespace_there_is_a_chroot() -> None:
+    plan = planned(spec(linux__namespaces=without_namespace("mount")))
+    assert [call[0] for call in plan.calls("/root/path")] == ["fchdir", "chroot", "chdir"]
+    assert not plan.at(moments.PROPAGATION)
+
+
+@pytest.mark.parametrize("name", ["maskedPaths", "readonlyPaths"])
+def test_what_needs_a_mount_namespace(name: str) -> None:
+    document = spec(linux__namespaces=without_namespace("mount"))
+    document["linux"][name] = ["/proc/kcore"]
+    assert f"/linux/{name}" in findings(document)
+
+
+@pytest.mark.parametrize("root", [None, {"path": ""}, {"path": "a\0b"}])
+def test_no_root(root: Any) -> None:
+    assert findings(spec(root=root))
+
+
+# Names
+
+
+def test_names() -> None:
+    plan = planned(spec(hostname="wéb", domainname="x" * 64))
+    assert plan.calls("/hostname") == [("sethostname", "wéb".encode(), 4)]
+    assert plan.calls("/domainname") == [("setdomainname", b"x" * 64, 64)]
+
+
+@pytest.mark.parametrize("value", ["x" * 65, "é" * 33, "a\0b"])
+@pytest.mark.parametrize("name", ["hostname", "domainname"])
+def test_rules_of_names(name: str, value: str) -> None:
+    assert f"/{name}" in findings(spec(**{name: value}))
+    assert f"/{name}" in findings(spec(**{name: "a"}, linux__namespaces=without_namespace("uts")))
+
+
+# Hooks
+
+
+def hooked(kind: str, **members: Any) -> dict[str, Any]:
+    return spec(hooks={kind: [{"path": "/bin/hook", **members}]})
+
+
+def request(kind: str, **members: Any) -> tuple[Any, ...]:
+    call = planned(hooked(kind, **members)).named(f"/hooks/{kind}/0", "HOOK")[0]
+    block: tuple[Any, ...] = call[0]
+    return block
+
+
+@pytest.mark.parametrize("kind", ["createContainer", "startContainer"])
+def test_hooks_of_the_container_side(kind: str) -> None:
+    path, argv, env, state, length, timeout = request(kind, args=["a", "b"], env=["X=1"], timeout=3)
+    assert (path, argv, env, length, timeout) == ("/bin/hook", ("a", "b", 0), ("X=1", 0), 0, 3000)
+    assert not state.strip(b"\0"), "filled by the host when the pid is known"
+
+
+def test_defaults_of_a_hook() -> None:
+    assert request("createContainer")[1:3] == (("/bin/hook", 0), (0,))
+    assert request("createContainer", env=[])[2] == (0,)
+    assert request("startContainer")[2] == (*BASE["process"]["env"], 0)
+    assert request("startContainer", env=[])[2] == (0,)
+
+
+@pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer", "startContainer"])
+def test_the_host_and_the_init_meet_once(kind: str) -> None:
+    steps = planned(hooked(kind)).at(moments.HOOKS_RUNTIME)
+    assert len(steps) == 1
+    assert [words(op) for op in steps[0].ops] == [("SYNC", site().socket_fd, ord("S"))]
+
+
+def test_no_hooks_no_meeting() -> None:
+    for document in (
+        spec(),
+        hooked("poststart"),
+        hooked("poststop"),
+        spec(hooks={}),
+        spec(hooks={"prestart": []}),
+    ):
+        assert not planned(document).at(moments.HOOKS_RUNTIME)
+
+
+@pytest.mark.parametrize(
+    "kind", ["prestart", "createContainer", "startContainer", "poststart", "poststop"]
+)
+@pytest.mark.parametrize(
+    ("members", "place"),
+    [
+        ({"path": "bin/x"}, "/path"),
+        ({"path": ""}, "/path"),
+        ({"path": "/a\0"}, "/path"),
+        ({"timeout": 0}, "/timeout"),
+        ({"timeout": -1}, "/timeout"),
+        ({"args": ["a", "\0"]}, "/args/1"),
+        ({"env": ["\0"]}, "/env/0"),
+    ],
+)
+def test_rules_of_hooks(kind: str, members: dict[str, Any], place: str) -> None:
+    assert set(findings(hooked(kind, **members))) == {f"/hooks/{kind}/0{place}"}
+
+
+# Cgroups
+
+
+def test_groups_are_joined_by_the_init() -> None:
+    plan = planned()
+    joins = [words(op) for step in plan.at(moments.JOIN_CGROUP) for op in step.ops]
+    assert [call[0] for call in joins] == ["write", "close"] * 3
+    assert all(call[2:] == ("0", 1) for call in joins if call[0] == "write")
+    assert plan.site.cgroup_relative == {
+        "memory": "/web",
+        "cpu,cpuacct": "/web",
+        "name=systemd": "/web",
+    }
+
+
+def test_the_unified_group_is_joined_by_the_clone() -> None:
+    assert not [op for step in planned(v2=True).at(moments.JOIN_CGROUP) for op in step.ops]
+
+
+@pytest.mark.parametrize("path", ["/..", "../x", "/a/../..", "/", "/a\nb", "/" + "x" * 256])
+def test_a_path_that_climbs_is_refused(path: str) -> None:
+    with pytest.raises(PyruntimeError, match="cgroupsPath"):
+        planned(spec(linux__cgroupsPath=path))
