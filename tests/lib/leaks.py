@@ -97,6 +97,7 @@ class Host:
     keys: frozenset[str]
     fds: frozenset[tuple[int, str]]
     processes: frozenset[int]
+    roots: frozenset[str]  # the names in /: where an escape by too many `..` ends
 
     @classmethod
     def now(cls) -> Host:
@@ -108,12 +109,22 @@ class Host:
             keys=marked_keys(),
             fds=own_fds(),
             processes=frozenset(children()),
+            roots=frozenset(os.listdir("/")),
         )
 
     def differences(self, after: Host) -> list[str]:
         """One line for each thing that is new or gone."""
         found = []
-        for name in ("mounts", "cgroups", "interfaces", "sysctls", "keys", "fds", "processes"):
+        for name in (
+            "mounts",
+            "cgroups",
+            "interfaces",
+            "sysctls",
+            "keys",
+            "fds",
+            "processes",
+            "roots",
+        ):
             mine, other = set(getattr(self, name)), set(getattr(after, name))
             for item in sorted(other - mine):
                 text = describe_process(item) if name == "processes" else str(item)
