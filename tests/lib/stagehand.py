@@ -23,7 +23,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pyruntime.kernel.native import lib
 from pyruntime.plan.step import Step
 from pyruntime.plan.tape import Tape
 from tests.lib import programs
@@ -115,10 +114,10 @@ class Stagehand:
         for end in (self.socket, self.starter, self.report):
             end.close()
 
-    def hear(self, end: socket.socket | None = None) -> Message:
+    def hear(self, end: socket.socket | None = None, patience: float = PATIENCE) -> Message:
         """The next message; Ended when there will be none."""
         end = end or self.socket
-        end.settimeout(PATIENCE)
+        end.settimeout(patience)
         try:
             packet = end.recv(1 << 17)
         except ConnectionResetError:
@@ -154,14 +153,15 @@ class Stagehand:
     def whereabouts(self) -> str:
         return Path(f"/proc/{self.pid}/syscall").read_text().strip()
 
-    def until_it_reads(self, fd: int) -> None:
-        """Returns when the init stands in a read of that descriptor."""
+    def until_it_catches(self, number: int) -> None:
+        """Returns when the init has a handler for that signal."""
         deadline = time.monotonic() + PATIENCE
-        while True:
-            words = self.whereabouts().split()
-            if len(words) > 1 and int(words[0]) == lib.NR_read and int(words[1], 16) == fd:
-                return
-            assert time.monotonic() < deadline and self.is_running(), words
+        while not self._caught() >> number - 1 & 1:
+            assert time.monotonic() < deadline and self.is_running()
+
+    def _caught(self) -> int:
+        text = Path(f"/proc/{self.pid}/status").read_text()
+        return int(text.partition("SigCgt:")[2].split()[0], 16)
 
     def _reap(self, patience: float) -> None:
         deadline = time.monotonic() + patience
@@ -173,15 +173,17 @@ class Stagehand:
         self.code = found.si_status if exited else -found.si_status
 
 
-def play(ops: Sequence[Any] | bytes, **options: Any) -> tuple[int, Message | None]:
+def play(
+    ops: Sequence[Any] | bytes, *, patience: float = PATIENCE, **options: Any
+) -> tuple[int, Message | None]:
     """Plays to the end: the exit status and the first message."""
     with Stagehand(ops, **options) as stage:
         stage.hang_up()
         try:
-            message = stage.hear()
+            message = stage.hear(patience=patience)
         except Ended:
             message = None
-        return stage.end(), message
+        return stage.end(patience), message
 
 
 def failure(*ops: Any, **options: Any) -> tuple[int, int]:

@@ -123,10 +123,11 @@ def test_a_signal_is_told() -> None:
     assert message.number == EXITED | 9
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/etc/passwd", "/"])
-def test_a_hook_that_cannot_be_run_fails(path: str) -> None:
+@pytest.mark.parametrize(("path", "errno"), [("/nowhere", 2), ("/etc/passwd", 13), ("/", 13)])
+def test_a_hook_that_cannot_be_run_is_told_from_one_that_fails(path: str, errno: int) -> None:
     code, message = hook("", path=path)
     assert code == FAILED and message is not None
+    assert message.number == errno
 
 
 def test_output_is_bounded_and_its_end_kept() -> None:
