@@ -5,6 +5,7 @@ A holding and a record have the same shape: {"mode": …, "groups": {hierarchy: 
 
 from __future__ import annotations
 
+import errno
 import posix
 
 from pyruntime import errors
@@ -92,17 +93,23 @@ def is_frozen(kept: dict[str, Any]) -> bool:
         if hierarchy == "" if unified else "freezer" in hierarchy:
             name = "cgroup.freeze" if unified else "freezer.self_freezing"
             try:
-                fd = posix.open(
-                    f"{mountpoint}{path}/{name}",
-                    posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC,
-                )
-            except FileNotFoundError:
+                return _read_path(f"{mountpoint}{path}/{name}") == b"1"
+            except OSError as error:
+                if error.errno not in (
+                    errno.ENOENT,
+                    errno.ENODEV,
+                ):  # gone before, or while it was read
+                    raise
                 return False
-            try:
-                return posix.read(fd, 16).strip() == b"1"
-            finally:
-                posix.close(fd)
     return False
+
+
+def _read_path(path: str) -> bytes:
+    fd = posix.open(path, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC)
+    try:
+        return posix.read(fd, 16).strip()
+    finally:
+        posix.close(fd)
 
 
 def kill_all(kept: dict[str, Any], signal: int) -> None:

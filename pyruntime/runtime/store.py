@@ -99,6 +99,10 @@ class Store:
                 entry.lock()
             except errors.NoSuchContainer:
                 continue  # a `delete` came between and took the empty directory away
+            if posix.listdir(entry.fd):
+                # A `delete` took our empty directory away, and this one is another create's.
+                entry.close()
+                raise errors.ContainerExists(container_id)
             return entry
 
     def open(self, container_id: str) -> Entry:
