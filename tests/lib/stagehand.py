@@ -136,8 +136,8 @@ class Stagehand:
 
     def hang_up(self) -> None:
         """No more words from the host; what the init says still arrives."""
-        self.socket.shutdown(socket.SHUT_WR)
-        self.starter.shutdown(socket.SHUT_WR)
+        for end in (self.socket, self.starter, self.report):
+            end.shutdown(socket.SHUT_WR)
 
     def is_running(self, patience: float = 0.0) -> bool:
         return not select.select([self.pidfd], [], [], patience)[0]
