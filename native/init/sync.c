@@ -28,7 +28,7 @@ static int fill_slot(struct player *p, const struct message *m, const u8 *bytes,
 
 long synchronise(struct player *p, int socket, long code)
 {
-	static u8 bytes[sizeof(struct message) + 65536];
+	static u8 bytes[sizeof(struct message) + 196608];
 	struct message m;
 
 	send_message(socket, (u8)code, 0, 0, "", 0);

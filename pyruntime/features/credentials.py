@@ -73,7 +73,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     if not process:
         return
     sets = masks(process, site)
-    user = process["user"]
+    user = process.get("user") or {}
     if process.get("noNewPrivileges"):
         yield Step(
             moments.NO_NEW_PRIVILEGES,

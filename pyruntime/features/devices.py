@@ -52,6 +52,7 @@ DEFAULTS = (
 LINKS = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
          ("stderr", "/proc/self/fd/2"))  # fmt: skip
 ENOENT, EEXIST, ENOTDIR = 2, 17, 20
+LAST_MAJOR, LAST_MINOR = (1 << 12) - 1, (1 << 20) - 1  # what a dev_t of the kernel holds
 
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -63,6 +64,9 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{pointer}/type", f"unknown device type {device['type']}"
         elif device["type"] != "p" and not ("major" in device and "minor" in device):
             yield pointer, "a device needs major and minor"
+        for name, last in (("major", LAST_MAJOR), ("minor", LAST_MINOR)):
+            if not 0 <= device.get(name, 0) <= last:
+                yield f"{pointer}/{name}", f"not between 0 and {last}"
 
 
 def brings_own_dev(spec: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ The state on a hook's stdin is a late value: the pid is only known once the init
 
 from __future__ import annotations
 
+from pyruntime.errors import UnsupportedError
 from pyruntime.features.failures import hook_failure
 from pyruntime.plan import moments
 from pyruntime.plan.step import HOOK, SYNC, Buffer, Pointers, Step, builtin
@@ -21,7 +22,7 @@ KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "post
 PROPERTIES = tuple(f"hooks.{kind}" for kind in KINDS)
 
 SYNC_CODE = ord("S")
-STATE_LIMIT = 65000  # bytes of state a container-side hook can be given
+STATE_LIMIT = 196000  # bytes of state a container-side hook can be given
 
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -68,7 +69,11 @@ def _room(spec: dict[str, Any], site: Site) -> int:
     size = 512 + len(site.bundle.encode("utf-8", "surrogateescape")) * 6 + len(site.container_id)
     for key, value in (spec.get("annotations") or {}).items():
         size += 6 * len((key + value).encode("utf-8", "surrogateescape")) + 16
-    return min(size, STATE_LIMIT)
+    if size > STATE_LIMIT:
+        raise UnsupportedError(
+            f"the state for hooks in the container may be longer than {STATE_LIMIT} bytes (/annotations)"
+        )
+    return size
 
 
 def _block(kind: str, hook: dict[str, Any], spec: dict[str, Any], site: Site) -> Pointers:

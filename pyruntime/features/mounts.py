@@ -45,42 +45,42 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for index, mount in enumerate(mounts):
         pointer = f"/mounts/{index}"
         words = mount.get("options") or ()
-        for text in (
-            mount["destination"],
-            mount.get("source") or "",
-            mount.get("type") or "",
-            *words,
-        ):
-            if "\0" in text:
-                yield pointer, "a NUL byte in a mount"
+        texts = (mount["destination"], mount.get("source") or "", mount.get("type") or "", *words)
+        if any("\0" in text for text in texts):
+            yield pointer, "a NUL byte in a mount"
         options = Options(words)
-        target = clean(mount["destination"])
-        if not mount["destination"] or target == "/":
-            yield f"{pointer}/destination", "a mount cannot be put over the root of the container"
-        if options.copy_up and (options.bind or mount.get("type") != "tmpfs"):
-            yield f"{pointer}/options", "tmpcopyup is for tmpfs only"
-        if options.bind and options.data:
-            yield (
-                f"{pointer}/options",
-                f"bind mounts cannot have any filesystem-specific options applied: {','.join(options.data)}",
-            )
-        if not options.bind and not options.remount and not mount.get("type"):
-            yield f"{pointer}/type", "neither a type nor a bind option"
-        if (
-            target == "/proc"
-            and not options.bind
-            and mount.get("type") not in ("proc", None)
-            and not options.remount
-        ):
-            yield (
-                f"{pointer}/destination",
-                '"/proc" cannot be mounted because it is not of type proc',
-            )
-        if target.startswith("/proc/") and target not in INSIDE_PROC and not options.remount:
-            yield (
-                f"{pointer}/destination",
-                f'"{target}" cannot be mounted because it is inside /proc',
-            )
+        for place, why in _option_rules(mount, options):
+            yield pointer + place, why
+        for why in _place_rules(mount, options, clean(mount["destination"])):
+            yield f"{pointer}/destination", why
+
+
+def _option_rules(mount: dict[str, Any], options: Options) -> Iterator[tuple[str, str]]:
+    data = ",".join(options.data)
+    if not options.bind and not options.remount and not mount.get("type"):
+        yield "/type", "neither a type nor a bind option"
+    if options.copy_up and (options.bind or mount.get("type") != "tmpfs"):
+        yield "/options", "tmpcopyup is for tmpfs only"
+    if options.remount and data:
+        yield "/options", f"a remount cannot change options of the file system: {data}"
+    elif options.bind and data:
+        # runc's words; they are what people search for.
+        yield "/options", f"bind mounts cannot have any filesystem-specific options applied: {data}"
+    for name in ("uidMappings", "gidMappings"):
+        if mount.get(name):
+            yield f"/{name}", "id-mapped mounts are not supported by this version of pyruntime"
+
+
+def _place_rules(mount: dict[str, Any], options: Options, target: str) -> Iterator[str]:
+    """The root cannot be covered; /proc only by proc, or by a bind that turns out to be one (security: R-02)."""
+    if not mount["destination"] or target == "/":
+        yield "a mount cannot be put over the root of the container"
+    if options.remount:
+        return
+    if target == "/proc" and not options.bind and mount.get("type") not in ("proc", None):
+        yield '"/proc" cannot be mounted because it is not of type proc'
+    if target.startswith("/proc/") and target not in INSIDE_PROC:
+        yield f'"{target}" cannot be mounted because it is inside /proc'
 
 
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:

@@ -134,7 +134,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
 
 def _own_stdio(process: dict[str, Any]) -> list[Any]:
     """Pipes only: a terminal is made for the user, files and devices of the host stay as they are (R-13)."""
-    user = process["user"]
+    user = process.get("user") or {}
     uid, ops = user.get("uid", 0), []
     if not uid:
         return []
@@ -212,7 +212,7 @@ def _find_home(process: dict[str, Any], home: Buffer, site: Site) -> list[Any]:
             ok=(ENOENT, ENOTDIR, ELOOP, 6),
             skip=END,
         ),
-        builtin(HOME, fd, process["user"].get("uid", 0), At(home, 5), PATH_LIMIT - 6),
+        builtin(HOME, fd, (process.get("user") or {}).get("uid", 0), At(home, 5), PATH_LIMIT - 6),
         sys(lib.NR_close, fd),
     ]
 

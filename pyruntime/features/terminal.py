@@ -77,7 +77,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         moments.CONSOLE,
         "/process/terminal",
         "make the pty stdin, stdout, stderr and /dev/console",
-        _take_over(site, master, peer, process["user"].get("uid", 0)),
+        _take_over(site, master, peer, (process.get("user") or {}).get("uid", 0)),
     )
 
 

@@ -141,7 +141,6 @@ def test_rules_of_devices(members: dict[str, Any], place: str) -> None:
         (1 << 62, 0),
     ],
 )
-@pytest.mark.xfail(reason="no rule yet: mknod(2) cuts the number to 32 bits", strict=False)
 def test_numbers_no_device_has(major: int, minor: int) -> None:
     """The kernel would make another device: 4097:3 becomes null."""
     assert findings(device(major=major, minor=minor))
