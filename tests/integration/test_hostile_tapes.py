@@ -12,24 +12,35 @@ import pytest
 
 from tests.lib import programs, stagehand
 
-NOBODY = "65534"
-# Mounts and ids of its own, then nearly no privilege: what is flipped hurts nobody. The one left is for seeing
-# where a hanging init stands, into which nobody else may look.
+# The project may stand where an ordinary user cannot go: /media shows it to him.
+STAGE = """
+mount --make-rprivate / && mount --bind "$1" /media && cd /media && shift &&
+exec setpriv --reuid 65534 --regid 65534 --clear-groups unshare -U -r -m -p -i -n -u --fork --kill-child sh -c "$@"
+"""
+# Mounts and ids of its own, /tmp read-only, then nearly no privilege: what is flipped hurts nobody. The one left is
+# for seeing where a hanging init stands, into which nobody else may look.
 SCRIPT = """
-mount -t tmpfs none /tmp && mount -t proc proc /proc &&
+mount --rbind /tmp /tmp && mount -o remount,bind,ro /tmp && mount -t tmpfs none /mnt && mount -t proc proc /proc &&
 exec setpriv --bounding-set=-all,+sys_ptrace --inh-caps=-all --no-new-privs "$0" -m tests.lib.tapefuzz "$@"
 """
-COMMAND = [
-    *("setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"),
-    *("unshare", "-U", "-r", "-m", "-p", "-i", "-n", "-u", "--fork", "--kill-child"),
-    *("sh", "-c", SCRIPT),
-]
+
+
+def beneath_project(path: str) -> str:
+    """As seen from /media; a path elsewhere stays as it is."""
+    return (
+        os.path.relpath(path, programs.PROJECT) if path.startswith(f"{programs.PROJECT}/") else path
+    )
 
 
 def fuzzed(seed: int, count: int) -> dict[str, Any]:
+    words = [
+        beneath_project(sys.executable),
+        str(seed),
+        str(count),
+        beneath_project(str(stagehand.init())),
+    ]
     done = subprocess.run(
-        [*COMMAND, sys.executable, str(seed), str(count), stagehand.init()],
-        cwd=programs.PROJECT,
+        ["unshare", "-m", "sh", "-c", STAGE, "sh", str(programs.PROJECT), SCRIPT, *words],
         env={**os.environ, "PYTHONPATH": ".", "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,

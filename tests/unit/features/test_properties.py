@@ -192,6 +192,8 @@ EXAMPLES: dict[str, Any] = {
     "linux.timeOffsets": {"monotonic": {"secs": 1}},
     "linux.uidMappings": [{"containerID": 0, "hostID": 1, "size": 1}],
     "linux.gidMappings": [{"containerID": 0, "hostID": 1, "size": 1}],
+    "mounts.*.uidMappings": [{"containerID": 0, "hostID": 1, "size": 1}],
+    "mounts.*.gidMappings": [{"containerID": 0, "hostID": 1, "size": 1}],
     "linux.personality.flags": ["X"],
     "linux.seccomp.listenerPath": "/l",
     "linux.seccomp.listenerMetadata": "m",
