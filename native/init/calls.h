@@ -5,15 +5,13 @@
 
 /* clang-format off */
 #define TAPE_CALLS(X) \
-	X(bind) X(capget) X(capset) X(chdir) X(chroot) X(close) X(close_range) X(dup3) X(execveat) \
-	X(faccessat2) X(fchdir) X(fchmod) X(fchown) X(fchownat) X(fchmodat) X(fcntl) X(fsconfig) \
-	X(fsmount) X(fsopen) X(fspick) X(fstatfs) X(getcwd) X(getgroups) X(getresgid) X(getresuid) \
-	X(ioctl) X(keyctl) X(lseek) X(mkdirat) X(mknodat) X(mount) X(mount_setattr) X(move_mount) \
-	X(openat) X(openat2) X(open_tree) X(personality) X(pivot_root) X(prctl) X(prlimit64) X(read) \
-	X(readlinkat) X(renameat2) X(sched_setaffinity) X(seccomp) X(sendmsg) X(setgroups) \
-	X(sethostname) X(setdomainname) X(setns) X(setpriority) X(setresgid) X(setresuid) X(setsid) \
-	X(socket) X(statfs) X(statx) X(symlinkat) X(sync) X(umask) X(umount2) X(unlinkat) X(unshare) \
-	X(write)
+	X(capset) X(chdir) X(chroot) X(close) X(close_range) X(dup3) X(fchdir) X(fchown) \
+	X(fchownat) X(fchmodat) X(fsconfig) X(fsmount) X(fsopen) X(fstatfs) X(getcwd) \
+	X(getresgid) X(getresuid) X(ioctl) X(keyctl) X(mknodat) X(mount) X(mount_setattr) \
+	X(move_mount) X(openat) X(openat2) X(open_tree) X(personality) X(pivot_root) X(prctl) \
+	X(prlimit64) X(sched_setaffinity) X(seccomp) X(sendmsg) X(setgroups) X(sethostname) \
+	X(setdomainname) X(setns) X(setresgid) X(setresuid) X(setsid) X(socket) X(statx) \
+	X(symlinkat) X(umask) X(umount2) X(unlinkat) X(unshare) X(write)
 /* clang-format on */
 
 #endif

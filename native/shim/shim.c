@@ -5,14 +5,12 @@
 #include <linux/capability.h>
 #include <linux/mount.h>
 #include <linux/nsfs.h>
-#include <linux/openat2.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/vfs.h>
 #include <termios.h>
 #include <unistd.h>
@@ -212,30 +210,11 @@ int pr_open_tree(int fd, const char *path, unsigned int flags)
 	return (int)SYS(open_tree, fd, path, flags);
 }
 
-int pr_move_mount(int from, int to, unsigned int flags)
-{
-	return (int)SYS(move_mount, from, "", to, "", flags);
-}
-
 int pr_mount_setattr(int fd, unsigned int flags, uint64_t set, uint64_t clear, uint64_t propagation)
 {
 	struct mount_attr attr = { .attr_set = set, .attr_clr = clear, .propagation = propagation };
 
 	return (int)SYS(mount_setattr, fd, "", flags | AT_EMPTY_PATH, &attr, sizeof attr);
-}
-
-int pr_openat2(int fd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
-{
-	struct open_how how = { .flags = flags, .mode = mode, .resolve = resolve };
-
-	return (int)SYS(openat2, fd, path, &how, sizeof how);
-}
-
-int pr_prlimit(int pid, int limit, uint64_t soft, uint64_t hard)
-{
-	const uint64_t values[2] = { soft, hard };
-
-	return (int)SYS(prlimit64, pid, limit, values, 0);
 }
 
 int pr_fs_type(int fd, uint64_t *magic)

@@ -12,11 +12,8 @@ int pr_init_memfd(void);
 int pr_spawn(uint64_t namespaces, int cgroup_fd, int init_fd, const int *fds, int count, int first,
 	     int *pidfd);
 int pr_open_tree(int fd, const char *path, unsigned int flags);
-int pr_move_mount(int from, int to, unsigned int flags);
 int pr_mount_setattr(int fd, unsigned int flags, uint64_t set, uint64_t clear,
 		     uint64_t propagation);
-int pr_openat2(int fd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
-int pr_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
 int pr_fs_type(int fd, uint64_t *magic);
 int pr_ns_type(int fd);
 int pr_subreaper(int on);

@@ -67,12 +67,17 @@ def guard_proc(target: Any, path: str) -> list[Any]:
     ]
 
 
-def attach(mount: Any, target: Reg, path: str, pointer: str, site: Site) -> list[Any]:
-    """move_mount by descriptors; the mount's id is kept for the final check."""
+def remembered(mount: Any, path: str, pointer: str, site: Site) -> list[Any]:
+    """The mount's id is kept for the final check."""
     reg = Reg(pointer)
     site.mount_ids.append((path, pointer, reg))
+    return mount_id_of(mount, reg)
+
+
+def attach(mount: Any, target: Reg, path: str, pointer: str, site: Site) -> list[Any]:
+    """move_mount by descriptors."""
     return [
-        *mount_id_of(mount, reg),
+        *remembered(mount, path, pointer, site),
         sys(lib.NR_move_mount, mount, "", target, "", MOVE_FLAGS),
         sys(lib.NR_close, target),
     ]
@@ -93,7 +98,8 @@ def new_file_system(
     if options.flags2 or any(
         len(word.encode("utf-8", "surrogateescape")) >= FSCONFIG_LIMIT for word in options.data
     ):
-        ops += _by_mount2(mount, options, where, target, fd, site)
+        ops += _by_mount2(mount, options, where, target, fd, site, late=late)
+        ops += remembered(fd, target, pointer, site)
     else:
         ops += _by_context(mount, options, fd, late=late)
         if kind == "tmpfs" and not any(word.startswith("mode=") for word in options.data):
@@ -180,7 +186,14 @@ def _copy_up(where: Reg, fd: Reg, mode: Reg, site: Site) -> list[Any]:
 
 
 def _by_mount2(
-    mount: dict[str, Any], options: Options, where: Reg, target: str, fd: Reg, site: Site
+    mount: dict[str, Any],
+    options: Options,
+    where: Reg,
+    target: str,
+    fd: Reg,
+    site: Site,
+    *,
+    late: bool,
 ) -> list[Any]:
     """For what fsconfig cannot carry: mount(2) on `.` of the target's descriptor, then attributes by descriptor."""
     data = ",".join([*options.context, *options.data])
@@ -197,6 +210,8 @@ def _by_mount2(
         sys(lib.NR_chdir, "/"),
         sys(lib.NR_close, where),
         resolve(site.root, target, fd),
-        set_attributes(fd, options.set, options.clear),
+        set_attributes(
+            fd, options.set & ~lib.MOUNT_ATTR_RDONLY if late else options.set, options.clear
+        ),
         *propagate(fd, options),
     ]

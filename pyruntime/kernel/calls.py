@@ -45,14 +45,6 @@ def mount_setattr(fd: int, flags: int, set_: int = 0, clear: int = 0, propagatio
     _checked(lib.pr_mount_setattr(fd, flags, set_, clear, propagation), "mount_setattr")
 
 
-def openat2(fd: int, path: str, flags: int, resolve: int = 0, mode: int = 0) -> int:
-    return _checked(lib.pr_openat2(fd, _text(path), flags, mode, resolve), "openat2", path)
-
-
-def prlimit(pid: int, resource: int, soft: int, hard: int) -> None:
-    _checked(lib.pr_prlimit(pid, resource, soft, hard), "prlimit")
-
-
 def fs_type(fd: int) -> int:
     """The magic number of the file system behind a descriptor; fstatfs(2)."""
     magic = ffi.new("uint64_t *")

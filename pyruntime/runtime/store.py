@@ -363,5 +363,3 @@ class Entry:
         except FileNotFoundError:
             return
         self.store.sweep()
-
-    discard = remove
