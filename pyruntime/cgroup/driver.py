@@ -12,7 +12,7 @@ from pyruntime import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
     from pyruntime.cgroup.detect import Layout
@@ -80,6 +80,30 @@ def pids(kept: dict[str, Any]) -> list[int]:
     from pyruntime.cgroup import members
 
     return members.pids(from_record(kept))
+
+
+def join(
+    kept: dict[str, Any] | None, pid: int, sub_paths: Mapping[str, str]
+) -> tuple[int | None, list[int]]:
+    """What `exec` joins by: (directory for CLONE_INTO_CGROUP, v1 `tasks` files to write `0` to).
+
+    `kept` is the state record's (None: a container without groups), `pid` its init, `sub_paths` what
+    `sub_paths` made of `--cgroup`. The descriptors are the caller's; after EBUSY from the clone ask again.
+    """
+    from pyruntime.cgroup import joining
+
+    if kept is None:
+        if sub_paths:
+            raise errors.UsageError("--cgroup: the container has no cgroup of its own")
+        return None, []
+    return joining.join(from_record(kept), pid, sub_paths)
+
+
+def sub_paths(words: Iterable[str]) -> dict[str, str]:
+    """`--cgroup` of exec, {controller or "" for all: path}."""
+    from pyruntime.cgroup import joining
+
+    return joining.sub_paths(words)
 
 
 def is_frozen(kept: dict[str, Any]) -> bool:

@@ -1,0 +1,145 @@
+"""How a further process joins a container's groups: `exec`, and its `--cgroup`.
+
+A sub path leads beneath the container's own group and nowhere else (R-37): `..` is worked out in the text and
+refused where it climbs, and each component is opened without following links. A v2 group that hands controllers
+down to groups of its own takes no processes (the kernel's "no internal processes" rule); then the place to join is
+the one the container's init has moved to, as in runc.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pyruntime import errors
+from pyruntime.cgroup import detect, knob, tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pyruntime.cgroup.group import Cgroup, Group
+
+EVERY = ""  # the controller of a sub path that is for every hierarchy
+
+
+def sub_paths(words: Iterable[str]) -> dict[str, str]:
+    """What `--cgroup` says, {controller: path}: `path` for every hierarchy, or `controller[,controller]:path`."""
+    rows = list(words)
+    found: dict[str, str] = {}
+    for word in rows:
+        names, separator, path = word.partition(":")
+        if not separator:
+            if len(rows) > 1:
+                raise errors.UsageError(
+                    f"invalid --cgroup argument: {word} (missing <controller>: prefix)"
+                )
+            names, path = EVERY, word
+        elif ":" in path or not all(names.split(",")):
+            raise errors.UsageError(f"invalid --cgroup argument: {word}")
+        for name in names.split(","):
+            if name in found:
+                raise errors.UsageError(
+                    f"invalid --cgroup argument(s): controller {name} specified multiple times"
+                )
+            found[name] = path
+    return found
+
+
+def join(cgroup: Cgroup, pid: int, sub_paths: Mapping[str, str]) -> tuple[int | None, list[int]]:
+    """(directory for CLONE_INTO_CGROUP, v1 `tasks` files to write `0` to); the caller closes them.
+
+    `pid` is the container's init, `sub_paths` as from the function of that name. What the payload does with its
+    groups meanwhile may make the clone fail with EBUSY; then ask again.
+    """
+    ways = _ways(cgroup, sub_paths)
+    mounts = {mount.mountpoint: mount for mount in detect.visible_mounts()}
+    unified: int | None = None
+    tasks: list[int] = []
+    try:
+        for group in cgroup.groups:
+            fd = _open(group, mounts.get(group.mountpoint), ways.get(group.hierarchy, []))
+            if not group.hierarchy:
+                unified = fd
+                if group.hierarchy not in ways and knob.read(fd, "cgroup.subtree_control"):
+                    unified = _open_inits(group, mounts[group.mountpoint], pid)
+                    posix.close(fd)
+                continue
+            try:
+                flags = posix.O_WRONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW
+                tasks.append(posix.open("tasks", flags, dir_fd=fd))
+            finally:
+                posix.close(fd)
+    except BaseException as error:
+        for fd in (*tasks, *(() if unified is None else (unified,))):
+            posix.close(fd)
+        if isinstance(error, OSError):
+            raise _failed(cgroup.groups[0].path, error) from error
+        raise
+    return unified, tasks
+
+
+def _ways(cgroup: Cgroup, sub_paths: Mapping[str, str]) -> dict[str, list[str]]:
+    """Hierarchy → components below the container's group, where a sub path is asked for."""
+    found: dict[str, list[str]] = {}
+    for controller, path in sub_paths.items():
+        parts = _inner(path)
+        if controller == EVERY:
+            return {group.hierarchy: parts for group in cgroup.groups}
+        group = cgroup.group(controller)
+        if group is None:
+            raise errors.UsageError(f"unknown controller {controller} in --cgroup")
+        if found.setdefault(group.hierarchy, parts) != parts:
+            raise errors.UsageError(
+                f"--cgroup gives {group.hierarchy}, which is one hierarchy, two different paths"
+            )
+    return found
+
+
+def _inner(path: str) -> list[str]:
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            if not parts:
+                raise errors.UsageError(f"{path} is not a sub cgroup path")
+            parts.pop()
+        elif part and part != ".":
+            parts.append(part)
+    return parts
+
+
+def _open(group: Group, mount: detect.Mount | None, below: list[str]) -> int:
+    """A handle on the group, or on one beneath it."""
+    directory = "/".join([group.directory, *below])
+    if mount is not None:
+        parts = [*group.parts, *below]
+        fd, depth = tree.descend(tree.open_mount(mount.mountpoint, mount.device), parts)
+        if depth == len(parts):
+            return fd
+        posix.close(fd)
+    raise errors.StepError(f"join cgroup {directory}: no such file or directory", errno=2)
+
+
+def _open_inits(group: Group, mount: detect.Mount, pid: int) -> int:
+    """A handle on the group the container's init is in now."""
+    try:
+        rows = detect.read_proc(f"/proc/{pid}/cgroup").splitlines()
+    except OSError as error:
+        raise _failed(f"of process {pid}", error) from error
+    for row in rows:
+        if row.startswith(b"0::"):
+            path = detect.beneath(mount.root, row[3:].decode("utf-8", "surrogateescape"))
+            if path is not None:
+                parts = [part for part in path.split("/") if part]
+                fd, depth = tree.descend(tree.open_mount(mount.mountpoint, mount.device), parts)
+                if depth == len(parts):
+                    return fd
+                posix.close(fd)
+    raise errors.StepError(
+        f"join cgroup {group.directory}: it has groups of its own, and the one of process {pid} is not to be"
+        " found",
+    )
+
+
+def _failed(path: str, error: OSError) -> errors.StepError:
+    number = error.errno or 0
+    return errors.StepError(f"join cgroup {path}: {errors.strerror(number)}", errno=number)
