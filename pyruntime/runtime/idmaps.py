@@ -1,0 +1,298 @@
+"""Writes and compares the id maps of a user namespace, from outside (user_namespaces(7); config-linux.md, User
+namespace mappings).
+
+What is allowed is found out by trying: with CAP_SETUID and CAP_SETGID over our own user namespace the kernel takes
+any map; without, it takes one id, our own, and of the groups only once setgroups is denied (CVE-2014-8989); for
+anything else there are newuidmap and newgidmap, which may map what /etc/subuid and /etc/subgid give to a user. They
+are taken from a fixed list of directories, never from PATH, get no environment and no word but numbers, and are
+not believed: what counts is what the kernel shows afterwards (security: R-16, R-53).
+"""
+
+from __future__ import annotations
+
+import _signal
+import errno
+import posix
+
+from pyruntime.errors import StepError, strerror
+from pyruntime.lib.files import read_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Mappings = list[dict[str, Any]]
+
+# /run/wrappers: where NixOS keeps set-uid programs. Only the administrator can write to any of them.
+DIRECTORIES = (
+    "/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/usr/local/sbin", "/sbin", "/run/wrappers/bin",
+)  # fmt: skip
+POINTERS = {"uid": "/linux/uidMappings", "gid": "/linux/gidMappings"}
+OUTPUT_LIMIT = 4096  # bytes kept of what a mapping program says
+MAP_LIMIT = 1 << 16  # 340 lines of three numbers
+_TRUSTED = 0o022  # a program that others may write to is not run
+_SET_UID = 0o4000
+
+
+def write(pid: int, uid_mappings: Mappings, gid_mappings: Mappings) -> None:
+    """Gives the new user namespace of `pid` its maps, and proves that it has them.
+
+    `pid` is a child of ours that was not waited for, and dumpable if we are not privileged. Mappings are as in
+    config.json. Raises StepError, which names the property.
+    """
+    _write("gid", pid, gid_mappings)
+    _write("uid", pid, uid_mappings)
+    compare(pid, uid_mappings, gid_mappings)
+
+
+def compare(pid: int, uid_mappings: Mappings, gid_mappings: Mappings) -> None:
+    """StepError unless the user namespace of `pid` has exactly these maps, however they are cut into lines."""
+    for kind, mappings in (("gid", gid_mappings), ("uid", uid_mappings)):
+        found = _read_map(f"/proc/{pid}/{kind}_map", kind)
+        if _joined(found) != _joined(_rows(mappings)):
+            shown = ", ".join(" ".join(map(str, row)) for row in found) or "empty"
+            raise StepError(
+                f"the {kind} map of the user namespace ({POINTERS[kind]}) is another one: "
+                f"{shown}: invalid argument",
+                POINTERS[kind],
+                errno=errno.EINVAL,
+            )
+
+
+def _write(kind: str, pid: int, mappings: Mappings) -> None:
+    rows = _rows(mappings)
+    text = "".join("%d %d %d\n" % row for row in rows).encode()
+    try:
+        _put(f"/proc/{pid}/{kind}_map", text)
+        return
+    except PermissionError:
+        pass
+    except OSError as error:
+        raise _failed(kind, error, _size_hint(text)) from error
+    own = posix.getegid() if kind == "gid" else posix.geteuid()
+    if len(rows) == 1 and rows[0][1:] == (own, 1):
+        _write_own(kind, pid, text)
+    else:
+        _ask_helper(kind, pid, rows)
+
+
+def _write_own(kind: str, pid: int, text: bytes) -> None:
+    """The one id an ordinary user may always map; for a group the kernel wants setgroups denied before."""
+    try:
+        if kind == "gid":
+            _put(f"/proc/{pid}/setgroups", b"deny")
+            denied = read_file(f"/proc/{pid}/setgroups", 64).strip()
+            if denied != b"deny":
+                raise OSError(errno.EINVAL, "setgroups is still allowed")
+        _put(f"/proc/{pid}/{kind}_map", text)
+    except OSError as error:
+        raise _failed(kind, error, _restriction()) from error
+
+
+def _ask_helper(kind: str, pid: int, rows: list[tuple[int, int, int]]) -> None:
+    name = f"new{kind}map"
+    path, problem = _find(name)
+    pointer = POINTERS[kind]
+    what = f"write the {kind} map ({pointer}): "
+    if not path:
+        missing = _unmapped(kind, rows)
+        raise StepError(
+            f"{what}{missing or f'{name} {problem}'}: operation not permitted",
+            pointer,
+            errno=errno.EPERM,
+            hint=None if missing else _package_hint(kind),
+        )
+    words = [path, str(int(pid)), *(str(number) for row in rows for number in row)]
+    try:
+        status, output = _run(words)
+    except OSError as error:
+        raise StepError(
+            f"{what}{path}: {strerror(error.errno or 0)}", pointer, errno=error.errno or 0
+        ) from error
+    if status:
+        said = output.decode("utf-8", "backslashreplace").strip().removeprefix(f"{name}: ")
+        ending = f"signal: {status & 0x7F}" if status & 0x7F else f"exit status {status >> 8}"
+        raise StepError(
+            f"{what}{name}: {said or 'it said nothing'} ({ending})",
+            pointer,
+            errno=errno.EPERM,
+            hint=_helper_hint(kind, path, rows),
+        )
+
+
+def _run(words: list[str]) -> tuple[int, bytes]:
+    """(wait status, what it said). No environment, no input; its output is bounded."""
+    # A caller that ignores SIGCHLD must not make its end vanish.
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    reading, writing = posix.pipe2(posix.O_CLOEXEC)
+    try:
+        actions = [
+            (posix.POSIX_SPAWN_OPEN, 0, "/dev/null", posix.O_RDONLY, 0),
+            (posix.POSIX_SPAWN_DUP2, writing, 1),
+            (posix.POSIX_SPAWN_DUP2, writing, 2),
+        ]
+        try:
+            child = posix.posix_spawn(
+                words[0],
+                words,
+                {},
+                file_actions=actions,
+                setsigmask=(),
+                setsigdef=(_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGCHLD),
+            )
+        finally:
+            posix.close(writing)
+        output = b""
+        while data := posix.read(reading, 4096):
+            output = (output + data)[:OUTPUT_LIMIT]
+        return posix.waitpid(child, 0)[1], output
+    finally:
+        posix.close(reading)
+
+
+def _find(name: str) -> tuple[str, str]:
+    """(the program's path, ""), or ("", why there is none)."""
+    problem = "is not installed"
+    for directory in DIRECTORIES:
+        path = f"{directory}/{name}"
+        try:
+            facts = posix.stat(path)
+        except OSError:
+            continue
+        if facts.st_mode & _TRUSTED or not posix.access(path, posix.X_OK):
+            problem = f"in {directory} may not be executed or may be changed by others"
+            continue
+        return path, ""
+    return "", problem
+
+
+# What the reader can do. These look only when something has failed already.
+
+
+def _package_hint(kind: str) -> str:
+    return f"install the package uidmap or shadow-utils, which has new{kind}map, or map one id only: your own"
+
+
+def _helper_hint(kind: str, path: str, rows: list[tuple[int, int, int]]) -> str | None:
+    from pyruntime.lib import subids
+
+    if missing := _unmapped(kind, rows):
+        return missing
+    facts = posix.stat(path)
+    if not (facts.st_mode & _SET_UID and facts.st_uid == 0) and not _has_capabilities(path):
+        return (
+            f"{path} has neither the set-uid bit nor file capabilities: "
+            f"chmod u+s {path}, or setcap cap_set{kind}+ep {path}"
+        )
+    own = posix.getegid() if kind == "gid" else posix.geteuid()
+    outer = [row for row in rows if row[1:] != (own, 1)]
+    given = subids.ranges(kind)
+    lists = f"/etc/sub{kind}"
+    who = subids.user_name() or str(posix.geteuid())
+    if not given:
+        return f"{lists} has no range for {who}: {who}:100000:65536 would be one"
+    for _, first, size in outer:
+        if not any(start <= first and first + size <= start + count for start, count in given):
+            return (
+                f"{lists} does not give all of {first} to {first + size - 1} to {who}, but "
+                + ", ".join(f"{start} to {start + count - 1}" for start, count in given)
+            )
+    return _restriction()
+
+
+def _unmapped(kind: str, rows: list[tuple[int, int, int]]) -> str:
+    """Ids that do not exist in our own user namespace can be given to nobody."""
+    try:
+        ours = [(start, count) for start, _, count in _read_map(f"/proc/self/{kind}_map", kind)]
+    except StepError:
+        return ""
+    for _, first, size in rows:
+        end = first
+        for start, count in sorted(ours):  # neighbours may cover it together
+            if start <= end < start + count:
+                end = start + count
+        if end < first + size:
+            return f"{kind} {end} does not exist in the user namespace pyruntime runs in"
+    return ""
+
+
+def _has_capabilities(path: str) -> bool:
+    try:
+        return bool(posix.getxattr(path, "security.capability"))
+    except OSError:
+        return False
+
+
+def _size_hint(text: bytes) -> str | None:
+    page = posix.sysconf("SC_PAGE_SIZE")
+    if len(text) < page:
+        return None
+    return (
+        f"the kernel takes a map in one write of less than {page} bytes, this one has {len(text)}"
+    )
+
+
+def _restriction() -> str | None:
+    """Distributions that keep user namespaces from ordinary users say so in a sysctl."""
+    try:
+        name = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+        if read_file(name, 64).strip() == b"1":
+            return "kernel.apparmor_restrict_unprivileged_userns is 1: give pyruntime a profile with `userns,`"
+    except OSError:
+        pass
+    return None
+
+
+# Maps as tuples (first id inside, first id outside, how many)
+
+
+def _rows(mappings: Mappings) -> list[tuple[int, int, int]]:
+    return [(row["containerID"], row["hostID"], row["size"]) for row in mappings]
+
+
+def _read_map(path: str, kind: str) -> list[tuple[int, int, int]]:
+    try:
+        lines = read_file(path, MAP_LIMIT).splitlines()
+    except OSError as error:
+        raise StepError(
+            f"read the {kind} map ({POINTERS[kind]}): {strerror(error.errno or 0)}",
+            POINTERS[kind],
+            errno=error.errno or 0,
+        ) from error
+    rows = []
+    for line in lines:
+        inside, outside, size = line.split()
+        rows.append((int(inside), int(outside), int(size)))
+    return rows
+
+
+def _joined(rows: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """In order, neighbours made one: a map is the same however it is cut."""
+    joined: list[tuple[int, int, int]] = []
+    for inside, outside, size in sorted(rows):
+        if joined:
+            last = joined[-1]
+            if (last[0] + last[2], last[1] + last[2]) == (inside, outside):
+                joined[-1] = (last[0], last[1], last[2] + size)
+                continue
+        joined.append((inside, outside, size))
+    return joined
+
+
+def _put(path: str, data: bytes) -> None:
+    """The kernel takes a map in one write at the beginning, and only once."""
+    fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW)
+    try:
+        posix.write(fd, data)
+    finally:
+        posix.close(fd)
+
+
+def _failed(kind: str, error: OSError, hint: str | None) -> StepError:
+    number = error.errno or 0
+    return StepError(
+        f"write the {kind} map ({POINTERS[kind]}): {strerror(number)}",
+        POINTERS[kind],
+        errno=number,
+        hint=hint,
+    )
