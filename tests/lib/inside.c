@@ -9,6 +9,7 @@
  *
  *     inside report                      everything it can see (inside_report.h)
  *     inside cat /etc/passwd -- exit 3   several, in order (inside_probes.h)
+ *     inside keep user network           namespaces for others to join (inside_spaces.h)
  *
  * The report uses system calls rather than /proc wherever both would do: a container may have no
  * /proc. The parts are headers of one translation unit so that `gcc -static -O2 inside.c` is the
@@ -31,6 +32,7 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -45,6 +47,7 @@
 #include "inside_json.h"
 #include "inside_report.h"
 #include "inside_probes.h"
+#include "inside_spaces.h"
 
 struct command {
 	const char *name;
@@ -85,6 +88,8 @@ static const struct command commands[] = {
 	{ "ids", 0, probe_ids },
 	{ "spin", 1, probe_spin },
 	{ "swap", 2, probe_swap },
+	{ "keep", 1, probe_keep },
+	{ "stalk", 2, probe_stalk },
 };
 
 static void run_one(int count, char **words)

@@ -238,12 +238,26 @@ static void report_keyring(void)
 		string("keyring_name", NULL);
 }
 
+/* Seconds of the two clocks that a time namespace moves. */
+static void report_clocks(void)
+{
+	struct timespec now;
+	open_as("clocks", '{');
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	number("monotonic", now.tv_sec);
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	number("boottime", now.tv_sec);
+	close_as('}');
+}
+
 static void report_files(void)
 {
-	static const char *const paths[] = { "/proc/self/status", "/proc/self/mountinfo",
-					     "/proc/self/cgroup", "/proc/self/oom_score_adj",
-					     "/proc/self/limits", "/proc/self/stat",
-					     "/proc/self/comm",	  "/proc/self/attr/current" };
+	static const char *const paths[] = { "/proc/self/status",    "/proc/self/mountinfo",
+					     "/proc/self/cgroup",    "/proc/self/oom_score_adj",
+					     "/proc/self/limits",    "/proc/self/stat",
+					     "/proc/self/comm",	     "/proc/self/attr/current",
+					     "/proc/self/uid_map",   "/proc/self/gid_map",
+					     "/proc/self/setgroups", "/proc/self/timens_offsets" };
 	open_as("files", '{');
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
 		file_text(paths[i], paths[i]);
@@ -265,6 +279,7 @@ static void report(int count, char **words)
 	report_names();
 	report_interfaces();
 	report_keyring();
+	report_clocks();
 	list_directory("dev", "/dev");
 	report_files();
 	end();
