@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("session", ()),
     ("namespaces", ()),
+    ("users", ("linux.uidMappings", "linux.gidMappings")),
     ("cgroups", ()),
     ("root", ()),
     ("mounts", ()),
@@ -36,8 +37,7 @@ REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("document", ("annotations",)),
     ("missing", (
         "process.scheduler", "process.ioPriority", "process.apparmorProfile", "process.selinuxLabel",
-        "linux.mountLabel", "linux.memoryPolicy", "linux.netDevices", "linux.intelRdt", "linux.timeOffsets",
-        "linux.uidMappings", "linux.gidMappings")),
+        "linux.mountLabel", "linux.memoryPolicy", "linux.netDevices", "linux.intelRdt", "linux.timeOffsets")),
 )  # fmt: skip
 
 

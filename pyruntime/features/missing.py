@@ -23,8 +23,6 @@ PROPERTIES = (
     "linux.netDevices",
     "linux.intelRdt",
     "linux.timeOffsets",
-    "linux.uidMappings",
-    "linux.gidMappings",
 )
 
 

@@ -42,6 +42,8 @@ NO_STEP = {
     "hooks.createRuntime": "run by the host while the init waits at its sync",
     "linux.resources": "written by the host while it makes the groups; tests/unit/cgroup",
     "linux.cgroupsPath": "made by the host; tests/unit/cgroup",
+    "linux.uidMappings": "written by the host while the init waits; test_users.py",
+    "linux.gidMappings": "written by the host while the init waits; test_users.py",
 }
 """Properties without an effect on the list of steps, and where their effect is."""
 
