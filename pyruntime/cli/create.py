@@ -19,6 +19,7 @@ ROWS: tuple[Row, ...] = (
     ("no-new-keyring", "", "", "leave the container in the caller's session keyring"),
     ("pidfd-socket", "", "PATH", "send a pidfd of the init to this socket"),
     ("preserve-fds", "", "N", "hand over N more descriptors, from 3 on"),
+    ("map-root-user", "", "", "ordinary users: in a new user namespace where root is the caller"),
 )
 VERB = Verb(
     "makes a container; `start` runs its program", (*ROWS, ("no-subreaper", "", "", "")), "ID", 1
@@ -51,6 +52,7 @@ def request(call: Call, *, detach: bool, keep: bool = False) -> CreateRequest:
         detach=detach,
         keep=keep,
         no_subreaper=options["no-subreaper"],
+        map_root_user=options["map-root-user"],
         cgroup_manager=_cgroup_manager(call),
     )
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 BEFORE_SPAWN = (moments.CGROUP, moments.SOURCES, moments.SPAWN)
 SPEC_VERSION = "1.3.0"
+CAP_SYS_ADMIN = 21
 
 
 class Creation:
@@ -54,6 +55,10 @@ class Creation:
         self.warnings: list[Any] = []
         self.bundle, self.data, self.spec = _read_bundle(request.bundle, self.warnings)
         _check_terminal(request, self.spec)
+        if not calls.permitted_capabilities() >> CAP_SYS_ADMIN & 1:
+            from pyruntime.runtime import rootless
+
+            self.data = rootless.prepare(self.spec, self.data, request)
         self.site = self._survey()
         self.steps = features.plan(self.spec, self.site)
         self.init_steps = [step for step in self.steps if step.ops]

@@ -48,7 +48,7 @@ def write(pid: int, uid_mappings: Mappings, gid_mappings: Mappings) -> None:
 def compare(pid: int, uid_mappings: Mappings, gid_mappings: Mappings) -> None:
     """StepError unless the user namespace of `pid` has exactly these maps, however they are cut into lines."""
     for kind, mappings in (("gid", gid_mappings), ("uid", uid_mappings)):
-        found = _read_map(f"/proc/{pid}/{kind}_map", kind)
+        found = read_map(f"/proc/{pid}/{kind}_map", kind)
         if _joined(found) != _joined(_rows(mappings)):
             shown = ", ".join(" ".join(map(str, row)) for row in found) or "empty"
             raise StepError(
@@ -57,6 +57,30 @@ def compare(pid: int, uid_mappings: Mappings, gid_mappings: Mappings) -> None:
                 POINTERS[kind],
                 errno=errno.EINVAL,
             )
+
+
+def read_map(path: str, kind: str) -> list[tuple[int, int, int]]:
+    """Rows of (first id inside, first id outside, how many) of a /proc/PID/uid_map or gid_map."""
+    try:
+        lines = read_file(path, MAP_LIMIT).splitlines()
+    except OSError as error:
+        raise StepError(
+            f"read the {kind} map ({POINTERS[kind]}): {strerror(error.errno or 0)}",
+            POINTERS[kind],
+            errno=error.errno or 0,
+        ) from error
+    rows = []
+    for line in lines:
+        inside, outside, size = line.split()
+        rows.append((int(inside), int(outside), int(size)))
+    return rows
+
+
+def missing_helper(kind: str) -> str:
+    """Why ranges of this kind (uid, gid) cannot be had through newuidmap or newgidmap; empty if they can."""
+    name = f"new{kind}map"
+    path, problem = _find(name)
+    return "" if path else f"{name} {problem}"
 
 
 def _write(kind: str, pid: int, mappings: Mappings) -> None:
@@ -203,7 +227,7 @@ def _helper_hint(kind: str, path: str, rows: list[tuple[int, int, int]]) -> str 
 def _unmapped(kind: str, rows: list[tuple[int, int, int]]) -> str:
     """Ids that do not exist in our own user namespace can be given to nobody."""
     try:
-        ours = [(start, count) for start, _, count in _read_map(f"/proc/self/{kind}_map", kind)]
+        ours = [(start, count) for start, _, count in read_map(f"/proc/self/{kind}_map", kind)]
     except StepError:
         return ""
     for _, first, size in rows:
@@ -243,27 +267,8 @@ def _restriction() -> str | None:
     return None
 
 
-# Maps as tuples (first id inside, first id outside, how many)
-
-
 def _rows(mappings: Mappings) -> list[tuple[int, int, int]]:
     return [(row["containerID"], row["hostID"], row["size"]) for row in mappings]
-
-
-def _read_map(path: str, kind: str) -> list[tuple[int, int, int]]:
-    try:
-        lines = read_file(path, MAP_LIMIT).splitlines()
-    except OSError as error:
-        raise StepError(
-            f"read the {kind} map ({POINTERS[kind]}): {strerror(error.errno or 0)}",
-            POINTERS[kind],
-            errno=error.errno or 0,
-        ) from error
-    rows = []
-    for line in lines:
-        inside, outside, size = line.split()
-        rows.append((int(inside), int(outside), int(size)))
-    return rows
 
 
 def _joined(rows: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:

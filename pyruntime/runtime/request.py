@@ -23,6 +23,7 @@ class CreateRequest:
         "detach",
         "keep",
         "no_subreaper",
+        "map_root_user",
         "cgroup_manager",
         "log",
     )
@@ -43,6 +44,7 @@ class CreateRequest:
         detach: bool = False,
         keep: bool = False,
         no_subreaper: bool = False,
+        map_root_user: bool = False,
         cgroup_manager: str = "cgroupfs",
     ) -> None:
         self.root = root
@@ -58,4 +60,5 @@ class CreateRequest:
         self.detach = detach
         self.keep = keep
         self.no_subreaper = no_subreaper
+        self.map_root_user = map_root_user
         self.cgroup_manager = cgroup_manager

@@ -41,10 +41,14 @@ _FIELDS = (
 
 def default_root() -> str:
     """/run/pyruntime, or beneath XDG_RUNTIME_DIR for an ordinary user."""
-    if posix.geteuid() == 0 and posix.environ.get(b"USER", b"root") in (b"", b"root"):
+    user = posix.geteuid()
+    if user == 0 and posix.environ.get(b"USER", b"root") in (b"", b"root"):
         return DEFAULT_ROOT
     own = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
-    if not own or (posix.geteuid() == 0 and not _in_user_namespace()):
+    if own[:1] != "/" or (user == 0 and not _in_user_namespace()):
+        return DEFAULT_ROOT
+    # Run set-uid or set-gid, the environment is that of somebody else.
+    if user != posix.getuid() or posix.getegid() != posix.getgid():
         return DEFAULT_ROOT
     return f"{own}/pyruntime"
 
@@ -76,13 +80,16 @@ class Store:
             raise errors.UsageError(f"--root `{self.path}`: the state needs a directory of its own")
         try:
             if create:
-                _make_root(self.path)
-            self.fd = _open_root(self.path)
+                _make_parents(self.path)
+            self.fd = _open_root(self.path, own=not root)
         except OSError as error:
             if error.errno == errno.ENOENT and not create:
                 self.fd = -1
                 return
-            raise _failed(f"state directory `{self.path}`", error) from error
+            hint = None
+            if not root and self.path == DEFAULT_ROOT and posix.geteuid():
+                hint = "an ordinary user's is beneath XDG_RUNTIME_DIR, which is not set; or give --root"
+            raise _failed(f"state directory `{self.path}`", error, hint) from error
 
     def create(self, container_id: str) -> Entry:
         """A new container's directory, locked; ContainerExists if there is one."""
@@ -131,28 +138,40 @@ class Store:
                 _bury(self.fd, name)
 
 
-def _failed(what: str, error: OSError) -> errors.StepError:
+def _failed(what: str, error: OSError, hint: str | None = None) -> errors.StepError:
     number = error.errno or 0
-    return errors.StepError(f"{what}: {errors.strerror(number)}", errno=number)
+    return errors.StepError(f"{what}: {errors.strerror(number)}", errno=number, hint=hint)
 
 
-def _open_root(path: str) -> int:
+def _open_root(path: str, *, own: bool) -> int:
+    """`own`: not chosen by the caller but default_root()."""
     fd = posix.open(path, _DIRECTORY)
-    facts = posix.fstat(fd)
-    if facts.st_uid != posix.geteuid() or facts.st_mode & 0o022:
+    try:
+        if not _is_ours(posix.fstat(fd)):
+            raise errors.UsageError(
+                f"state directory `{path}`: others than its user may write to it or own it",
+                hint="it decides whom kill and delete hit: choose another --root, or chown and chmod go-w",
+            )
+        if own and path != DEFAULT_ROOT:
+            _check_runtime_directory(path.rpartition("/")[0])
+            posix.fchmod(fd, 0o1700)  # sticky, or session managers would clean it of what is old
+    except BaseException:
         posix.close(fd)
-        raise errors.UsageError(
-            f"state directory `{path}`: others than its user may write to it or own it",
-            hint="it decides whom kill and delete hit: choose another --root, or chown and chmod go-w",
-        )
+        raise
     return fd
 
 
-def _make_root(path: str) -> None:
-    """mkdir -p; beneath XDG_RUNTIME_DIR it is sticky, or session managers would clean it of what is old."""
-    _make_parents(path)
-    if path == default_root() != DEFAULT_ROOT:
-        posix.chmod(path, 0o1700)
+def _is_ours(facts: posix.stat_result) -> bool:
+    return facts.st_uid == posix.geteuid() and not facts.st_mode & 0o022
+
+
+def _check_runtime_directory(path: str) -> None:
+    """Who may rename our directory in it could put another one in its place."""
+    if not _is_ours(posix.stat(path)):
+        raise errors.UsageError(
+            f"XDG_RUNTIME_DIR `{path}`: others than its user may write to it or own it",
+            hint="su and sudo may keep the one of their caller: set it to a directory of your own, or give --root",
+        )
 
 
 def _make_parents(path: str) -> None:

@@ -50,6 +50,7 @@ PLAIN = {
     "detach": True,
     "keep": False,
     "no_subreaper": False,
+    "map_root_user": False,
     "cgroup_manager": "cgroupfs",
 }
 
@@ -61,7 +62,7 @@ def test_create_asks_for_nothing_unasked(requests: Requests) -> None:
 
 def test_create_with_every_option(requests: Requests, tmp_path: Path) -> None:
     """As conmon writes it, and containerd's single dash."""
-    words = "--bundle /b --pid-file /p --pidfd-socket /f --no-pivot --no-new-keyring --preserve-fds 2 -no-subreaper"
+    words = "--bundle /b --pid-file /p --pidfd-socket /f --no-pivot --no-new-keyring --preserve-fds 2 -no-subreaper --map-root-user"
     given = ["--root=/r", "--log", f"{tmp_path}/log", "--log-format=json", "--debug"]
     more = ["--cgroup-manager", "cgroupfs", "create", *words.split(), "--console-socket", "/s"]
     assert main.main([*given, *more, "web"]) == 0
@@ -75,6 +76,7 @@ def test_create_with_every_option(requests: Requests, tmp_path: Path) -> None:
         "no_new_keyring": True,
         "preserve_fds": 2,
         "no_subreaper": True,
+        "map_root_user": True,
     }
     log = requests[0].log
     assert (log.json, log.debugging) == (True, True)

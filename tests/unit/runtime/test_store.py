@@ -133,6 +133,7 @@ def test_a_root_that_cannot_be_made(tmp_path: Path) -> None:
         (0, {b"XDG_RUNTIME_DIR": b"/x", b"USER": b"root"}, True, "/run/pyruntime"),
         (1000, {b"XDG_RUNTIME_DIR": b"/x"}, False, "/x/pyruntime"),
         (1000, {b"XDG_RUNTIME_DIR": b""}, False, "/run/pyruntime"),
+        (1000, {b"XDG_RUNTIME_DIR": b"x/y"}, False, "/run/pyruntime"),
         (1000, {}, False, "/run/pyruntime"),
     ],
 )
@@ -141,9 +142,48 @@ def test_the_default_root(
 ) -> None:
     """As runc's: podman calls with XDG_RUNTIME_DIR set and empty."""
     monkeypatch.setattr("posix.geteuid", lambda: uid)
+    monkeypatch.setattr("posix.getuid", lambda: uid)
     monkeypatch.setattr("posix.environ", env)
     monkeypatch.setattr(store, "_in_user_namespace", lambda: nested)
     assert store.default_root() == expected
+
+
+@pytest.mark.parametrize(("which", "real"), [("getuid", 1001), ("getgid", os.getegid() + 1)])
+def test_set_uid_the_environment_is_somebody_elses(
+    monkeypatch: pytest.MonkeyPatch, which: str, real: int
+) -> None:
+    monkeypatch.setattr("posix.geteuid", lambda: 1000)
+    monkeypatch.setattr("posix.getuid", lambda: 1000)
+    monkeypatch.setattr("posix.environ", {b"XDG_RUNTIME_DIR": b"/x"})
+    monkeypatch.setattr(f"posix.{which}", lambda: real)
+    assert store.default_root() == "/run/pyruntime"
+
+
+def beneath_xdg(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    monkeypatch.setattr(store, "default_root", lambda: f"{directory}/pyruntime")
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_the_default_root_is_private_and_sticky(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    beneath_xdg(monkeypatch, tmp_path)
+    (tmp_path / "pyruntime").mkdir(mode)
+    Store("", create=True)
+    assert stat.S_IMODE((tmp_path / "pyruntime").stat().st_mode) == 0o1700
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o720])
+def test_a_runtime_directory_others_may_write_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    beneath_xdg(monkeypatch, tmp_path)
+    tmp_path.chmod(mode)
+    (tmp_path / "pyruntime").mkdir(0o700)
+    for create in (False, True):
+        with pytest.raises(errors.UsageError, match="XDG_RUNTIME_DIR") as caught:
+            Store("", create=create)
+        assert caught.value.hint
 
 
 def test_a_record_comes_back(container: FakeContainer) -> None:

@@ -1,0 +1,115 @@
+"""A user namespace for whoever may not make containers without one (security: R-53).
+
+`--map-root-user`, named after the option of unshare(1), adds to a config.json without a user namespace a new one:
+its root is the caller, its further ids are what /etc/subuid and /etc/subgid give to the caller, one range after the
+other from 1 on. Whoever has the rights, and a config that has a user namespace, get what config.json says. The flag
+is asked for, never assumed: a container that silently sees other owners of its files would be another container.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pyruntime.errors import StepError
+from pyruntime.lib import jsondoor, subids
+from pyruntime.runtime import idmaps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyruntime.lib.log import Log
+    from pyruntime.runtime.request import CreateRequest
+
+FLAG = "--map-root-user"
+MOST_LINES = 340  # of a map; user_namespaces(7)
+POINTER = "/linux/namespaces"
+EPERM = 1
+
+Range = tuple[int, int]
+"""(first id, one beyond the last)"""
+
+
+def prepare(spec: dict[str, Any], data: bytes, request: CreateRequest) -> bytes:
+    """For a caller without CAP_SYS_ADMIN: sees to a user namespace, in `spec` and in the bytes that are saved for
+    `exec`, which are returned. StepError when neither config.json nor the flag asks for one."""
+    linux = spec.setdefault("linux", {})
+    namespaces = linux.get("namespaces") or []
+    if any(entry["type"] == "user" for entry in namespaces):
+        return data
+    if not request.map_root_user:
+        raise StepError(
+            f"rootless container requires user namespaces: config.json has none ({POINTER}): "
+            "operation not permitted",
+            POINTER,
+            errno=EPERM,
+            hint=f"{FLAG} makes one, and `spec --rootless` writes a config.json that has one",
+        )
+    linux["namespaces"] = [*namespaces, {"type": "user"}]
+    told = []
+    for kind, own in (("uid", posix.geteuid()), ("gid", posix.getegid())):
+        rows = mappings(own, _usable(kind, request.log))
+        linux[f"{kind}Mappings"] = rows
+        told += [f"{kind} {_shown(row)}" for row in rows]
+    request.log.debug(f"{FLAG}: a new user namespace, inside = outside: {', '.join(told)}")
+    return jsondoor.dumps(spec).encode()
+
+
+def mappings(own: int, ranges: list[Range]) -> list[dict[str, int]]:
+    """0 is `own`, and 1 and so on are the ranges in their order; no id outside is taken twice."""
+    rows = [_row(0, own, 1)]
+    taken = [(own, own + 1)]
+    following = 1
+    for whole in ranges:
+        for start, end in _without(whole, taken):
+            if len(rows) == MOST_LINES or following + end - start - 1 > subids.LAST_ID:
+                return rows
+            rows.append(_row(following, start, end - start))
+            following += end - start
+        taken.append(whole)
+    return rows
+
+
+def _usable(kind: str, log: Log) -> list[Range]:
+    """The caller's ranges as far as they exist in the user namespace we are in: in a container, /etc/subuid is the
+    image's and may speak of ids that only the host has."""
+    given = [(first, first + count) for first, count in subids.ranges(kind)]
+    if not given:
+        return []
+    if problem := idmaps.missing_helper(kind):
+        log.warning(f"{problem}: {subids.FILES[kind]} is of no use, and one {kind} is mapped")
+        return []
+    ours = sorted(
+        (first, first + size) for first, _, size in idmaps.read_map(f"/proc/self/{kind}_map", kind)
+    )
+    found = []
+    for start, end in given:
+        for low, high in ours:
+            if max(start, low) < min(end, high):
+                found.append((max(start, low), min(end, high)))
+    return found
+
+
+def _without(whole: Range, taken: list[Range]) -> list[Range]:
+    """What of a range is in none of the others."""
+    pieces, (start, end) = [], whole
+    for low, high in sorted(taken):
+        if low >= end or high <= start:
+            continue
+        if start < low:
+            pieces.append((start, low))
+        start = max(start, high)
+    if start < end:
+        pieces.append((start, end))
+    return pieces
+
+
+def _row(inside: int, outside: int, size: int) -> dict[str, int]:
+    return {"containerID": inside, "hostID": outside, "size": size}
+
+
+def _shown(row: dict[str, int]) -> str:
+    inside, outside, size = row["containerID"], row["hostID"], row["size"]
+    if size == 1:
+        return f"{inside} = {outside}"
+    return f"{inside}-{inside + size - 1} = {outside}-{outside + size - 1}"
