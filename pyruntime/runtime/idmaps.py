@@ -30,7 +30,7 @@ DIRECTORIES = (
 POINTERS = {"uid": "/linux/uidMappings", "gid": "/linux/gidMappings"}
 OUTPUT_LIMIT = 4096  # bytes kept of what a mapping program says
 MAP_LIMIT = 1 << 16  # 340 lines of three numbers
-_TRUSTED = 0o022  # a program that others may write to is not run
+_OTHERS = 0o022  # a program that others than root may write to is not run
 _SET_UID = 0o4000
 
 
@@ -176,18 +176,18 @@ def _run(words: list[str]) -> tuple[int, bytes]:
 
 def _find(name: str) -> tuple[str, str]:
     """(the program's path, ""), or ("", why there is none)."""
-    problem = "is not installed"
+    problem = ""
     for directory in DIRECTORIES:
         path = f"{directory}/{name}"
         try:
             facts = posix.stat(path)
         except OSError:
             continue
-        if facts.st_mode & _TRUSTED or not posix.access(path, posix.X_OK):
+        if facts.st_uid == 0 and not facts.st_mode & _OTHERS and posix.access(path, posix.X_OK):
+            return path, ""
+        if not problem:
             problem = f"in {directory} may not be executed or may be changed by others"
-            continue
-        return path, ""
-    return "", problem
+    return "", problem or "is not installed"
 
 
 # What the reader can do. These look only when something has failed already.
@@ -203,7 +203,7 @@ def _helper_hint(kind: str, path: str, rows: list[tuple[int, int, int]]) -> str 
     if missing := _unmapped(kind, rows):
         return missing
     facts = posix.stat(path)
-    if not (facts.st_mode & _SET_UID and facts.st_uid == 0) and not _has_capabilities(path):
+    if not facts.st_mode & _SET_UID and not _has_capabilities(path):
         return (
             f"{path} has neither the set-uid bit nor file capabilities: "
             f"chmod u+s {path}, or setcap cap_set{kind}+ep {path}"
