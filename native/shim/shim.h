@@ -23,4 +23,10 @@ int pr_raw_terminal(int fd, void *saved, size_t room);
 int pr_restore_terminal(int fd, const void *saved);
 int pr_copy_window_size(int from, int to);
 
+int pr_bpf_load_devices(const void *instructions, unsigned int count, const char *name);
+int pr_bpf_attach_devices(int cgroup_fd, int program_fd, int replaced);
+int pr_bpf_detach_devices(int cgroup_fd, int program_fd);
+int pr_bpf_attached_devices(int cgroup_fd, uint32_t *ids, unsigned int room);
+int pr_bpf_program(uint32_t id, char *name);
+
 #endif

@@ -33,6 +33,8 @@ def prepare(
     container_id: str,
     resources: Mapping[str, Any],
     note: Note,
+    *,
+    rootless: bool,
 ) -> Cgroup:
     """Makes the groups and sets the limits; `note` takes the holding before the first directory exists."""
     limits = list(setters(resources))
@@ -50,7 +52,7 @@ def prepare(
             note({"kind": "cgroup", **as_record(layout.mode, cgroup.groups)})
             for work in works:
                 work.make()
-                _furnish(cgroup, work, resources, limits)
+                _furnish(cgroup, work, resources, limits, rootless=rootless)
             return cgroup
         except Vanished:
             cgroup.close()
@@ -150,7 +152,12 @@ class Work:
 
 
 def _furnish(
-    cgroup: Cgroup, work: Work, resources: Mapping[str, Any], limits: list[tuple[str, Setter]]
+    cgroup: Cgroup,
+    work: Work,
+    resources: Mapping[str, Any],
+    limits: list[tuple[str, Setter]],
+    *,
+    rootless: bool,
 ) -> None:
     """Limits and join file of one hierarchy."""
     controllers = work.hierarchy.controllers
@@ -164,12 +171,21 @@ def _furnish(
             if controller in controllers:
                 apply(work.fd, resources)
         if "devices" in controllers:
-            devices.apply(work.fd, resources, fresh=work.group.made > 0)
+            _set_devices(work, resources, rootless=rootless)
         cgroup.task_fds.append(
             posix.open("tasks", posix.O_WRONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW, dir_fd=work.fd)
         )
     except OSError as error:
         raise work.failed(error) from error
+
+
+def _set_devices(work: Work, resources: Mapping[str, Any], *, rootless: bool) -> None:
+    """The controller takes rules from the host's root alone; who is not may not make a device node either."""
+    try:
+        devices.apply(work.fd, resources, fresh=work.group.made > 0)
+    except PermissionError:
+        if not rootless:
+            raise
 
 
 def _refuse_what_v1_lacks(

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import posix
 
-from pyruntime import errors
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +67,7 @@ class Hierarchy:
 
 
 class Layout:
-    """The hierarchies of this host in the order of mountinfo; `mode` is `v1`, `hybrid` or `v2`."""
+    """The hierarchies of this host in the order of mountinfo; `mode` is `v1`, `hybrid`, `v2` or `none`."""
 
     __slots__ = ("mode", "hierarchies")
 
@@ -94,11 +92,7 @@ def layout(mountinfo: bytes | None = None, own: bytes | None = None) -> Layout:
     hierarchies = _v1_hierarchies(mounts, own_paths)
     unified = _unified(mounts, own_paths, hierarchies)
     if not hierarchies:
-        if unified is None:
-            raise errors.UnsupportedError(
-                "no cgroup file system is mounted", "mount one on /sys/fs/cgroup"
-            )
-        return Layout("v2", [unified])
+        return Layout("v2", [unified]) if unified is not None else Layout("none", [])
     if unified is None:
         return Layout("v1", hierarchies)
     return Layout("hybrid", [*hierarchies, unified])
@@ -116,12 +110,17 @@ def mounts(layout: Layout, relative: Mapping[str, str]) -> list[tuple[str, str, 
         if hierarchy.unified:
             continue
         name = hierarchy.mountpoint.rpartition("/")[2]
-        path = relative.get(hierarchy.name)
-        if path is None:
-            path = beneath(hierarchy.mount_root, hierarchy.own_path) or ""
         links = name.split(",") if "," in name else []
-        rows.append((name, hierarchy.mountpoint + path.rstrip("/"), links))
+        rows.append((name, directory(hierarchy, relative) or hierarchy.mountpoint, links))
     return rows
+
+
+def directory(hierarchy: Hierarchy, relative: Mapping[str, str]) -> str:
+    """The container's own group; ours where it has none, as it stays in it then. '' where that is not to be seen."""
+    path = relative.get(hierarchy.name)
+    if path is None:
+        path = beneath(hierarchy.mount_root, hierarchy.own_path)
+    return "" if path is None else hierarchy.mountpoint + path.rstrip("/")
 
 
 def mount_data(layout: Layout, name: str) -> str:

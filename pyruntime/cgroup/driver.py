@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 def rules(resources: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(pointer from /linux/resources, why) of each mistake the schema cannot see."""
-    from pyruntime.cgroup import rules as limits
+    from pyruntime.cgroup import rules
 
-    return limits.rules(resources)
+    return rules.rules(resources)
 
 
 def prepare(
@@ -32,26 +32,44 @@ def prepare(
     container_id: str,
     resources: Mapping[str, Any],
     note: Callable[[dict[str, Any]], None],
-    attach_devices: Callable[[int, bytes], None] | None = None,
+    *,
+    rootless: bool = False,
+    owner: int | None = None,
 ) -> Cgroup:
     """Makes the container's groups with their limits and opens the descriptors to join them by.
 
     `note` is given the holding before the first directory exists (once; again in the rare case that a
     parent vanished and a new look was needed). On failure the holdings are the caller's to release.
-    `attach_devices(dir_fd, program)` is for v2, where device rules are a BPF program: it loads that and
-    attaches it to the group; without it no container is made there, as it could use every device.
+    `rootless`: a refusal to set device rules is no failure, as nothing is gained by being without them.
+    `owner`: the host's uid a v2 group is given to; a v1 group never is (config-linux.md, Cgroup ownership).
     """
+    if not layout.hierarchies:
+        raise errors.UnsupportedError(
+            "no cgroup file system is mounted", "mount one on /sys/fs/cgroup"
+        )
     if layout.mode == "v2":
-        if attach_devices is None:
-            raise errors.UnsupportedError(
-                "the host has cgroup v2 alone; this version makes containers on v1 and hybrid hosts"
-            )
         from pyruntime.cgroup.v2 import creation as unified
 
-        return unified.prepare(layout, cgroups_path, container_id, resources, note, attach_devices)
+        return unified.prepare(
+            layout, cgroups_path, container_id, resources, note, rootless=rootless, owner=owner
+        )
     from pyruntime.cgroup import creation
 
-    return creation.prepare(layout, cgroups_path, container_id, resources, note)
+    return creation.prepare(layout, cgroups_path, container_id, resources, note, rootless=rootless)
+
+
+def obstacle(layout: Layout, cgroups_path: str | None, container_id: str) -> str | None:
+    """Why somebody who is not the host's root cannot make the groups, in words; None where it can be done."""
+    from pyruntime.cgroup import permission
+
+    return permission.obstacle(layout, cgroups_path, container_id)
+
+
+def limits(resources: Mapping[str, Any]) -> list[str]:
+    """The parts of linux.resources that ask for a limit; device rules are none."""
+    from pyruntime.cgroup import rules
+
+    return rules.limits(resources)
 
 
 def release(holding: dict[str, Any]) -> None:
@@ -165,6 +183,6 @@ def device_rules(resources: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def effective(resources: Mapping[str, Any], oci_version: str) -> dict[str, Any]:
     """linux.resources as the config's ociVersion means it: to be given to `prepare`."""
-    from pyruntime.cgroup import rules as limits
+    from pyruntime.cgroup import rules
 
-    return limits.effective(resources, oci_version)
+    return rules.effective(resources, oci_version)

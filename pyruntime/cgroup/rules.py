@@ -124,6 +124,35 @@ def _escaped(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
+# These say how a limit is set and are none.
+NO_LIMITS = frozenset(("useHierarchy", "checkBeforeUpdate", "kernel", "kernelTCP"))
+
+
+def limits(resources: Mapping[str, Any]) -> list[str]:
+    """The keys of linux.resources that ask for a limit: not zeros and -1, which engines write for none."""
+    found = []
+    for key, value in resources.items():
+        if key == "pids":
+            asks = (value or {}).get("limit", -1) >= 0
+        elif key == "devices":
+            asks = False
+        elif key == "memory":  # no swapping at all is a wish too
+            asks = _asks(value) or (value or {}).get("swappiness") == 0
+        else:
+            asks = _asks(value)
+        if asks:
+            found.append(key)
+    return found
+
+
+def _asks(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_asks(inner) for key, inner in value.items() if key not in NO_LIMITS)
+    if isinstance(value, int):
+        return value > 0 and value not in UNSET_SWAPPINESS
+    return bool(value)
+
+
 def effective(resources: Mapping[str, Any], oci_version: str) -> dict[str, Any]:
     """linux.resources as its own version of the specification means it.
 

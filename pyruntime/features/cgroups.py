@@ -7,6 +7,7 @@ writing 0 to `tasks`, which spares the kernel's grace period; the unified group 
 from __future__ import annotations
 
 from pyruntime.cgroup import driver, location
+from pyruntime.features.inside import clean
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.plan.step import Step, sys
@@ -43,7 +44,12 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     def make_groups(host: Any) -> None:
         resources = driver.effective(linux.get("resources") or {}, spec["ociVersion"])
         host.cgroup = driver.prepare(
-            site.layout, linux.get("cgroupsPath"), site.container_id, resources, host.note
+            site.layout,
+            linux.get("cgroupsPath"),
+            site.container_id,
+            resources,
+            host.note,
+            owner=_owner(spec, site),
         )
         fds, host.cgroup.task_fds = host.cgroup.task_fds, []
         for number, fd in zip(numbers, fds, strict=True):
@@ -61,12 +67,36 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     yield Step(moments.JOIN_CGROUP, "/linux/cgroupsPath", "join the cgroups", ops)
 
 
+def _owner(spec: dict[str, Any], site: Site) -> int | None:
+    """The host's uid of the container's user, who gets a v2 group where it can use one: in a cgroup namespace
+    of its own, by a writable mount (config-linux.md, Cgroup ownership)."""
+    if site.layout.mode != "v2" or "cgroup" not in site.created:
+        return None
+    if not any(_is_writable_view(mount) for mount in spec.get("mounts") or ()):
+        return None
+    uid: int = ((spec.get("process") or {}).get("user") or {}).get("uid", 0)
+    if not site.has("user"):
+        return uid
+    for row in spec["linux"].get("uidMappings") or ():
+        if 0 <= uid - row["containerID"] < row["size"]:
+            return int(row["hostID"]) + uid - int(row["containerID"])
+    return None
+
+
+def _is_writable_view(mount: dict[str, Any]) -> bool:
+    return (
+        mount.get("source") == "cgroup"
+        and clean(mount["destination"]) == "/sys/fs/cgroup"
+        and "ro" not in (mount.get("options") or ())
+    )
+
+
 def report() -> dict[str, Any]:
     return {
         "linux": {
             "cgroup": {
                 "v1": True,
-                "v2": False,
+                "v2": True,
                 "systemd": False,
                 "systemdUser": False,
                 "rdma": True,

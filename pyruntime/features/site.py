@@ -24,7 +24,7 @@ class Site:
         "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "no_pivot", "new_keyring",
         "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "machine",
         "first_fd", "handed", "root", "procfs", "needs_procfs", "mount_ids", "joined", "joined_fds", "created", "hook_state",
-        "warnings",
+        "warnings", "in_user_namespace", "privileged",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +58,8 @@ class Site:
         self.joined_fds: dict[str, int] = {}  # the numbers of their descriptors in the init
         self.hook_state: dict[str, Buffer] = {}
         self.warnings: list[str] = []
+        self.in_user_namespace = False
+        self.privileged = True
 
     def hand(self, name: str) -> int:
         """Reserves the number under which the init will see a descriptor the host opens."""

@@ -5,9 +5,7 @@ A hybrid host's unified hierarchy does for most of it; only the controllers that
 
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
 import signal
 import stat
 import subprocess
@@ -21,53 +19,21 @@ import pytest
 from pyruntime import errors
 from pyruntime.cgroup import detect, driver
 from pyruntime.cgroup.group import Cgroup
-from pyruntime.cgroup.v2 import devices
-from tests.lib import kernel
+from pyruntime.cgroup.v2 import attachment, devices
+from pyruntime.kernel import bpf
 from tests.lib.box import unique_id
 
 LAYOUT = detect.layout()
 UNIFIED = next((row for row in LAYOUT.hierarchies if row.unified), None)
 pytestmark = pytest.mark.skipif(UNIFIED is None, reason="no unified hierarchy on this host")
 
-NR_BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
-PROG_LOAD, PROG_ATTACH = 5, 8
-PROG_TYPE_CGROUP_DEVICE, ATTACH_CGROUP_DEVICE = 15, 6
 
-
-class Load(ctypes.Structure):
-    _fields_ = (
-        ("type", ctypes.c_uint32),
-        ("count", ctypes.c_uint32),
-        ("instructions", ctypes.c_void_p),
-        ("license", ctypes.c_char_p),
-        ("log_level", ctypes.c_uint32),
-        ("log_size", ctypes.c_uint32),
-        ("log", ctypes.c_void_p),
-    )
-
-
-class Attach(ctypes.Structure):
-    _fields_ = (
-        ("target_fd", ctypes.c_uint32),
-        ("program_fd", ctypes.c_uint32),
-        ("type", ctypes.c_uint32),
-        ("flags", ctypes.c_uint32),
-    )
-
-
-def bpf(command: int, attributes: ctypes.Structure) -> int:
-    size = ctypes.sizeof(attributes)
-    return kernel.check(kernel.libc.syscall(NR_BPF, command, ctypes.byref(attributes), size), "bpf")
-
-
-def attach(directory: str, program: bytes) -> None:
-    code = ctypes.create_string_buffer(program, len(program))
-    load = Load(PROG_TYPE_CGROUP_DEVICE, len(program) // 8, ctypes.addressof(code), b"GPL")
-    program_fd = bpf(PROG_LOAD, load)
-    directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    bpf(PROG_ATTACH, Attach(directory_fd, program_fd, ATTACH_CGROUP_DEVICE, 0))
-    os.close(program_fd)
-    os.close(directory_fd)
+def attach(directory: str, program: bytes, *, fresh: bool = True) -> None:
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    try:
+        attachment.attach(fd, program, fresh=fresh)
+    finally:
+        os.close(fd)
 
 
 @pytest.fixture
@@ -89,7 +55,9 @@ for word in sys.argv[2:]:
         print("yes")
     except PermissionError:
         print("no")
-os.mknod(sys.argv[2].rsplit(":", 1)[0] + ".made", 0o600 | 0o020000, os.makedev(9, 9))
+made = sys.argv[2].rsplit(":", 1)[0] + ".made"
+os.mknod(made, 0o600 | 0o020000, os.makedev(9, 9))
+os.unlink(made)
 print("made")
 """
 
@@ -156,12 +124,7 @@ class Made:
         self.holdings: list[dict[str, Any]] = []
 
     def prepare(self, path: str | None, resources: dict[str, Any]) -> Cgroup:
-        def attach_devices(dir_fd: int, program: bytes) -> None:
-            attach(f"/proc/self/fd/{dir_fd}", program)
-
-        cgroup = driver.prepare(
-            self.layout, path, unique_id(), resources, self.holdings.append, attach_devices
-        )
+        cgroup = driver.prepare(self.layout, path, unique_id(), resources, self.holdings.append)
         assert cgroup.unified_fd is not None
         assert cgroup.task_fds == []
         cgroup.close()
@@ -223,10 +186,70 @@ def test_a_controller_that_is_missing_is_named(made: Made) -> None:
         made.prepare("/" + unique_id(), {"pids": {"limit": 5}})
 
 
-def test_without_a_way_to_attach_devices_nothing_is_made(made: Made) -> None:
-    with pytest.raises(errors.UnsupportedError, match="cgroup v2 alone"):
-        driver.prepare(made.layout, "/" + unique_id(), "x", {}, made.holdings.append)
-    assert made.holdings == []
+def test_the_rules_of_the_container_before_do_not_stay(made: Made, node: str) -> None:
+    """A group that was there before us: no moment without rules, and none of an earlier container's."""
+    assert UNIFIED is not None
+    path = "/" + unique_id()
+    os.mkdir(UNIFIED.mountpoint + path)
+    try:
+        for access, answers in (("r", ["yes", "no"]), ("w", ["no", "yes"]), ("", ["no", "no"])):
+            rows = [{"allow": True, "access": access, **KMSG}] if access else []
+            cgroup = made.prepare(path, {"devices": rows})
+            assert opened(cgroup.paths[""], f"{node}:r", f"{node}:w") == [*answers, "made"]
+            made.release()
+        fd = os.open(UNIFIED.mountpoint + path, os.O_PATH)
+        assert len(bpf.attached_devices(fd)) == 1
+        os.close(fd)
+    finally:
+        os.rmdir(UNIFIED.mountpoint + path)
+
+
+def test_the_rules_of_others_stay(made: Made, node: str) -> None:
+    assert UNIFIED is not None
+    path = "/" + unique_id()
+    os.mkdir(UNIFIED.mountpoint + path)
+    fd = os.open(UNIFIED.mountpoint + path, os.O_PATH)
+    try:
+        theirs = bpf.load_devices(devices.program({"devices": []}), "theirs")
+        bpf.attach_devices(fd, theirs)
+        os.close(theirs)
+        for _ in range(2):
+            cgroup = made.prepare(path, {"devices": [{"allow": True, "access": "rwm"}]})
+            assert opened(cgroup.paths[""], f"{node}:r") == ["no", "made"]
+            assert len(bpf.attached_devices(fd)) == 2
+            made.release()
+    finally:
+        os.close(fd)
+        os.rmdir(UNIFIED.mountpoint + path)
+
+
+def test_given_to_its_user(made: Made) -> None:
+    """The directory and what the kernel names, and nothing else: not the limits."""
+    assert UNIFIED is not None
+    cgroup = driver.prepare(
+        made.layout, "/" + unique_id(), "x", {}, made.holdings.append, owner=4711
+    )
+    cgroup.close()
+    group = Path(cgroup.paths[""])
+    named = set(Path("/sys/kernel/cgroup/delegate").read_text().split())
+    assert group.stat().st_uid == 4711
+    for file in group.iterdir():
+        assert file.stat().st_uid == (4711 if file.name in named else 0), file.name
+        assert file.stat().st_gid == 0
+
+
+def test_threaded_all_the_way_down(made: Made) -> None:
+    """Beneath a group with processes of its own a new one is `domain invalid`: threaded is all it can be."""
+    top = made.prepare("/" + unique_id(), {})
+    group = Path(top.paths[""])
+    os.mkdir(group / "thread")
+    (group / "thread/cgroup.type").write_text("threaded")
+    nested = made.prepare(f"{top.relative['']}/a/b", {})
+    assert Path(nested.paths[""], "cgroup.type").read_text().strip() == "threaded"
+    rows = [{"pageSize": "2MB", "limit": 0}]
+    with pytest.raises(errors.StepError, match="with domain controllers: it is in"):
+        made.prepare(f"{top.relative['']}/c", {"hugepageLimits": rows})
+    os.rmdir(group / "thread")
 
 
 def test_pausing_signals_and_removal(made: Made) -> None:

@@ -6,20 +6,21 @@ every controller the kernel has is handed down along the path, as far as the par
 
 from __future__ import annotations
 
+import errno
+import posix
+
 from pyruntime import errors
-from pyruntime.cgroup import detect, knob, location
+from pyruntime.cgroup import detect, knob, location, tree
 from pyruntime.cgroup.creation import ATTEMPTS, Vanished, Work
 from pyruntime.cgroup.group import Cgroup, as_record
-from pyruntime.cgroup.v2 import DOMAIN, devices, setters, unified
+from pyruntime.cgroup.v2 import DOMAIN, attachment, devices, setters, unified
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from pyruntime.cgroup.creation import Note
-
-    AttachDevices = Callable[[int, bytes], None]
 
 
 def prepare(
@@ -28,9 +29,11 @@ def prepare(
     container_id: str,
     resources: Mapping[str, Any],
     note: Note,
-    attach_devices: AttachDevices,
+    *,
+    rootless: bool,
+    owner: int | None,
 ) -> Cgroup:
-    """`attach_devices(dir_fd, program)` loads the device filter and fixes it to the group."""
+    """`owner` is the host's uid to give the group to."""
     limits = list(setters(resources))
     wants_domain = any(controller in DOMAIN for controller, _ in limits)
     hierarchy = layout.hierarchies[0]
@@ -47,9 +50,13 @@ def prepare(
             for controller, apply in limits:
                 work.refuse_missing(controller)
                 apply(work.fd, resources)
-            attach_devices(work.fd, devices.program(resources))
+            work.attach_devices(resources, rootless=rootless)
             if resources.get("unified"):
                 unified.apply(work.fd, resources)
+            if owner is not None:
+                from pyruntime.cgroup.v2 import ownership
+
+                ownership.hand_over(work.fd, owner, rootless=rootless)
             cgroup.unified_fd, work.fd = work.fd, -1
             return cgroup
         except Vanished:
@@ -92,7 +99,37 @@ class UnifiedWork(Work):
                 location.POINTER,
             )
         if kind == "domain invalid":
-            knob.write(self.fd, "cgroup.type", "threaded")
+            self._become_threaded()
+
+    def _become_threaded(self) -> None:
+        """From the top: a group can become threaded only beneath one that is."""
+        fd = tree.open_mount(self.hierarchy.mountpoint, self.hierarchy.device)
+        try:
+            for part in self.group.parts:
+                below = posix.open(part, tree.HANDLE, dir_fd=fd)
+                posix.close(fd)
+                fd = below
+                if knob.read(fd, "cgroup.type") == "domain invalid":
+                    knob.write(fd, "cgroup.type", "threaded")
+        except OSError as error:
+            raise self.failed(error) from error
+        finally:
+            posix.close(fd)
+
+    def attach_devices(self, resources: Mapping[str, Any], *, rootless: bool) -> None:
+        """Without its rules a container of root could use every device; who is not root may not load a program,
+        and may not make a device node either."""
+        try:
+            attachment.attach(self.fd, devices.program(resources), fresh=self.group.made > 0)
+        except OSError as error:
+            number = error.errno or 0
+            if rootless and number in (errno.EPERM, errno.EACCES):
+                return
+            raise errors.StepError(
+                f"attach the device rules to {self.group.directory}: {errors.strerror(number)}",
+                "/linux/resources/devices",
+                errno=number,
+            ) from error
 
     def refuse_missing(self, controller: str) -> None:
         if controller not in knob.read(self.fd, "cgroup.controllers").split():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyruntime import errors
-from pyruntime.cgroup import detect
+from pyruntime.cgroup import detect, driver
 
 HEAD = b"23 1 0:22 / / rw - ext4 /dev/root rw\n31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n"
 
@@ -79,8 +79,10 @@ def test_a_cgroup2_mount_elsewhere_is_not_ours() -> None:
 
 
 def test_none_at_all() -> None:
+    layout = detect.layout(HEAD, OWN)
+    assert (layout.mode, layout.hierarchies) == ("none", [])
     with pytest.raises(errors.UnsupportedError, match="no cgroup file system"):
-        detect.layout(HEAD, OWN)
+        driver.prepare(layout, None, "x", {}, lambda _: None)
 
 
 def test_a_hidden_mount_does_not_count() -> None:
