@@ -9,7 +9,7 @@
 	X(fchownat) X(fchmodat) X(fsconfig) X(fsmount) X(fsopen) X(fstatfs) X(getcwd) \
 	X(getresgid) X(getresuid) X(ioctl) X(keyctl) X(mknodat) X(mount) X(mount_setattr) \
 	X(move_mount) X(openat) X(openat2) X(open_tree) X(personality) X(pivot_root) X(prctl) \
-	X(prlimit64) X(sched_setaffinity) X(seccomp) X(sendmsg) X(setgroups) X(sethostname) \
+	X(prlimit64) X(read) X(sched_setaffinity) X(seccomp) X(sendmsg) X(setgroups) X(sethostname) \
 	X(setdomainname) X(setns) X(setresgid) X(setresuid) X(setsid) X(socket) X(statx) \
 	X(symlinkat) X(umask) X(umount2) X(unlinkat) X(unshare) X(write)
 /* clang-format on */

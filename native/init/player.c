@@ -33,6 +33,14 @@ static u64 load_bytes(long at, long width)
 	return value;
 }
 
+static long store(const struct player *p, const long *a)
+{
+	if (!is_inside(p, a[0], a[2]))
+		return -PR_EBADMSG;
+	memcpy((void *)(uintptr_t)a[0], &a[1], (size_t)a[2]);
+	return 0;
+}
+
 static long expect(const struct player *p, const struct insn *i, const long *a)
 {
 	u64 value = (u64)a[0];
@@ -112,10 +120,7 @@ long execute(struct player *p, const struct insn *i, const long *a, long *value)
 	case OP_SYSCALL:
 		return call(i, a);
 	case OP_STORE:
-		if (!is_inside(p, a[0], a[2]))
-			return -PR_EBADMSG;
-		memcpy(TEXT(0), &a[1], (size_t)a[2]);
-		return 0;
+		return store(p, a);
 	case OP_LOAD:
 		if (!is_inside(p, a[0], a[1]))
 			return -PR_EBADMSG;
@@ -135,7 +140,7 @@ long execute(struct player *p, const struct insn *i, const long *a, long *value)
 			       ? resolve((int)a[0], TEXT(1), a[2], (u32)a[3], (int)a[4])
 			       : -PR_EBADMSG;
 	case OP_SYNC:
-		return synchronise(p, (int)a[0], a[1]);
+		return synchronise(p, (int)a[0], a[1], i->step);
 	case OP_HOME:
 		return has_room(p, i, 2, a[2], a[3])
 			       ? find_home((int)a[0], (u32)a[1], TEXT(2), (size_t)a[3])
@@ -153,6 +158,8 @@ long execute(struct player *p, const struct insn *i, const long *a, long *value)
 		if (!are_buffers(i, 0, 3))
 			return -PR_EBADMSG;
 		become(p, i, a);
+	case OP_CLONE:
+		return clone_sibling(p, (int)a[0], (u64)a[1], i->step);
 	default:
 		return -PR_EBADMSG;
 	}

@@ -1,4 +1,7 @@
-/* Talking with the host over the socket, and waiting for `start` over the fifo. */
+/* Talking with the host over the socket, going on in a clone, and waiting for `start` over the
+ * fifo.
+ */
+#include <linux/sched.h>
 #include "tape.h"
 
 /* Reads one message; the host's end of file means that it died, and so do we (security: R-26). */
@@ -26,12 +29,12 @@ static int fill_slot(struct player *p, const struct message *m, const u8 *bytes,
 	return 0;
 }
 
-long synchronise(struct player *p, int socket, long code)
+/* Takes late values until the host says that we may go on. */
+static long wait_for_go(struct player *p, int socket)
 {
 	static u8 bytes[sizeof(struct message) + 196608];
 	struct message m;
 
-	send_message(socket, (u8)code, 0, 0, "", 0);
 	for (;;) {
 		const long n = receive(socket, bytes, sizeof bytes);
 		if (n < (long)sizeof m)
@@ -42,6 +45,31 @@ long synchronise(struct player *p, int socket, long code)
 		if (m.type != 'L' || fill_slot(p, &m, bytes + sizeof m, n) < 0)
 			return -PR_EBADMSG;
 	}
+}
+
+long synchronise(struct player *p, int socket, long code, u16 step)
+{
+	send_message(socket, (u8)code, step, 0, "", 0);
+	return wait_for_go(p, socket);
+}
+
+/* The container's process must be a child of the runtime and belong to namespaces that only a child
+ * can enter. Its stage ends here; the clone waits until the host has written down who it is. */
+long clone_sibling(struct player *p, int socket, u64 namespaces, u16 step)
+{
+	struct clone_args args = { .flags = CLONE_PARENT | namespaces };
+	long pid;
+
+	if (namespaces & ~(u64)CLONE_NEWPID)
+		return -PR_EBADMSG;
+	pid = SYS(clone3, &args, sizeof args);
+	if (pid < 0)
+		return pid;
+	if (pid) {
+		send_message(socket, 'K', step, (i32)pid, "", 0);
+		leave(0);
+	}
+	return wait_for_go(p, socket);
 }
 
 long wait_for_start(int fd)

@@ -51,6 +51,7 @@ enum op {
 	OP_HOOK,    /* block */
 	OP_WAIT,    /* fd, report fd */
 	OP_EXEC,    /* path, argv, envp, report fd */
+	OP_CLONE,   /* socket, flags of new namespaces: goes on in a child of our parent */
 	OP_COUNT,
 };
 
@@ -86,7 +87,8 @@ long resolve(int root, const char *path, long how, u32 mode, int model);
 long hook(struct player *p, const u64 *block);
 long find_home(int passwd, u32 uid, char *to, size_t size);
 long look_up(const char *name, const char *path, char *to, size_t size);
-long synchronise(struct player *p, int socket, long code);
+long synchronise(struct player *p, int socket, long code, u16 step);
+long clone_sibling(struct player *p, int socket, u64 namespaces, u16 step);
 long wait_for_start(int fd);
 void send_message(int fd, u8 type, u16 step, i32 number, const char *text, u32 length);
 int kind_of(const struct insn *i, int argument);

@@ -21,6 +21,7 @@ REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("session", ()),
     ("namespaces", ()),
     ("users", ("linux.uidMappings", "linux.gidMappings")),
+    ("clocks", ("linux.timeOffsets",)),
     ("cgroups", ()),
     ("root", ()),
     ("mounts", ()),
@@ -37,8 +38,13 @@ REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("document", ("annotations",)),
     ("missing", (
         "process.scheduler", "process.ioPriority", "process.apparmorProfile", "process.selinuxLabel",
-        "linux.mountLabel", "linux.memoryPolicy", "linux.netDevices", "linux.intelRdt", "linux.timeOffsets")),
+        "linux.mountLabel", "linux.memoryPolicy", "linux.netDevices", "linux.intelRdt")),
 )  # fmt: skip
+
+# What a process that joins a container has of its own; all else is the container's already (security: R-20).
+OF_A_PROCESS = frozenset(
+    ("session", "terminal", "process", "personality", "seccomp", "credentials")
+)
 
 
 def load(name: str) -> Any:
@@ -79,9 +85,25 @@ def plan(spec: dict[str, Any], site: Site) -> list[Step]:
     steps: list[Step] = []
     for module in modules(spec):
         steps += module.plan(spec, site)
+    steps += root.check_steps(site)
+    return _in_order(steps, site)
+
+
+def plan_exec(spec: dict[str, Any], site: Site) -> list[Step]:
+    """The steps of one more process in a container whose config is `spec`, `process` being the new one."""
+    from pyruntime.features import joining, namespaces
+
+    namespaces.survey(spec, site)
+    steps = list(joining.plan(site, namespaces.flags(site.joined)))
+    for name, needs in REGISTRY:
+        if name in OF_A_PROCESS and (not needs or any(_is_set(spec, path) for path in needs)):
+            steps += load(name).plan(spec, site)
+    return _in_order(steps, site)
+
+
+def _in_order(steps: list[Step], site: Site) -> list[Step]:
     if site.needs_procfs:
         steps += load("procfs").plan(site)
-    steps += root.check_steps(site)
     steps.sort(key=lambda step: step.moment)
     return steps
 

@@ -7,9 +7,10 @@ Names that are unknown or cannot be granted are dropped with a warning, as the s
 
 from __future__ import annotations
 
+from pyruntime.features.fields import open_beneath
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import Buffer, Pointers, Step, expect, sys
+from pyruntime.plan.step import Buffer, Pointers, Reg, Step, assign, expect, jump, sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
 VERSION_3 = 0x20080522
 LAST_ID = 2147483647  # runc's range; 4294967295 would mean "leave it" and keep root
 EPERM = 1
+NO_LINKS_OUT = lib.RESOLVE_BENEATH | lib.RESOLVE_NO_XDEV | lib.RESOLVE_NO_MAGICLINKS
 
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -46,16 +48,13 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def masks(process: dict[str, Any], site: Site) -> dict[str, int]:
     """The five sets as bit masks, without what cannot be granted here."""
     wanted = process.get("capabilities") or {}
+    available = -1 if site.has("user") else site.capabilities  # a user namespace grants all
     result, refused = {}, set()
     for name in SETS:
         mask = 0
         for capability in wanted.get(name) or ():
             number = NUMBERS.get(capability)
-            if (
-                number is None
-                or number > site.last_capability
-                or not site.capabilities >> number & 1
-            ):
+            if number is None or number > site.last_capability or not available >> number & 1:
                 refused.add(capability)
             else:
                 mask |= 1 << number
@@ -74,6 +73,12 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         return
     sets = masks(process, site)
     user = process.get("user") or {}
+    denied = None
+    if not user.get("additionalGids") and (site.has("user") or site.in_user_namespace):
+        denied = Reg("setgroups")
+        yield Step(
+            moments.PROC_FACTS, "/process/user", "read self/setgroups", _is_denied(denied, site)
+        )
     if process.get("noNewPrivileges"):
         yield Step(
             moments.NO_NEW_PRIVILEGES,
@@ -89,7 +94,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     yield Step(
         moments.CREDENTIALS, "/process/capabilities/bounding", "limit the bounding set", drop
     )
-    yield Step(moments.CREDENTIALS, "/process/user", _describe(user), _become(user))
+    yield Step(moments.CREDENTIALS, "/process/user", _describe(user), _become(user, denied))
     yield Step(
         moments.CREDENTIALS, "/process/capabilities", "set capabilities", _capabilities(sets)
     )
@@ -99,14 +104,36 @@ def _describe(user: dict[str, Any]) -> str:
     return f"become user {user.get('uid', 0)}, group {user.get('gid', 0)}"
 
 
-def _become(user: dict[str, Any]) -> list[Any]:
+def _is_denied(out: Reg, site: Site) -> list[Any]:
+    """1 where the kernel takes no groups at all from us, which alone excuses a refusal (security: R-16)."""
+    fd, word = Reg("fd"), Buffer(16)
+    return [
+        open_beneath(site.procfs, "self/setgroups", lib.O_RDONLY, NO_LINKS_OUT, fd),
+        sys(lib.NR_read, fd, word, 8),
+        sys(lib.NR_close, fd),
+        expect(word, int.from_bytes(b"deny", "little"), 4, skip=1),
+        assign(out, 1),
+    ]
+
+
+def _set_groups(groups: list[int], denied: Reg | None) -> list[Any]:
+    listed = b"".join([group.to_bytes(4, "little") for group in groups])
+    if denied is None:
+        return [sys(lib.NR_setgroups, len(groups), listed if groups else 0)]
+    return [
+        sys(lib.NR_setgroups, 0, 0, ok=(EPERM,), skip=1),
+        jump(1),
+        expect(denied, 1, errno=EPERM),
+    ]
+
+
+def _become(user: dict[str, Any], denied: Reg | None) -> list[Any]:
     uid, gid = user.get("uid", 0), user.get("gid", 0)
     groups = user.get("additionalGids") or []
-    listed = b"".join([group.to_bytes(4, "little") for group in groups])
     found = [Buffer(4) for _ in range(6)]
     return [
         sys(lib.NR_prctl, lib.PR_SET_KEEPCAPS, 1),
-        sys(lib.NR_setgroups, len(groups), listed if groups else 0),
+        *_set_groups(groups, denied),
         sys(lib.NR_setresgid, gid, gid, gid),
         sys(lib.NR_setresuid, uid, uid, uid),
         sys(lib.NR_getresgid, *found[:3]),

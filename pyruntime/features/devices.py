@@ -7,14 +7,19 @@ the same device or is replaced, never opened (CVE-2026-41579).
 from __future__ import annotations
 
 from pyruntime.features.fields import (
+    AT_EMPTY,
     MODE,
+    MOVE_FLAGS,
     RDEV_MAJOR,
     RDEV_MINOR,
     S_IFBLK,
     S_IFCHR,
     S_IFIFO,
+    S_IFLNK,
     S_IFMT,
     SCRATCH,
+    mount_id_of,
+    statx_of,
 )
 from pyruntime.features.inside import clean
 from pyruntime.kernel.native import lib
@@ -51,7 +56,7 @@ DEFAULTS = (
 )
 LINKS = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
          ("stderr", "/proc/self/fd/2"))  # fmt: skip
-ENOENT, EEXIST, ENOTDIR = 2, 17, 20
+ENOENT, EEXIST, ENODEV, ENOTDIR, ELOOP = 2, 17, 19, 20, 40
 LAST_MAJOR, LAST_MINOR = (1 << 12) - 1, (1 << 20) - 1  # what a dev_t of the kernel holds
 
 
@@ -103,7 +108,12 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         if directory is None:
             directory = directories[parent] = Reg(parent)
             ops.append(resolve(site.root, parent or "/", directory, MAKE_DIRECTORY | DIRECTORY))
-        ops += _node(directory, name, mode, major, minor, uid, gid)
+        if site.may_mknod or mode & S_IFMT == S_IFIFO:
+            ops += _node(directory, name, mode, major, minor, uid, gid)
+        else:
+            mount = Reg(path)
+            site.mount_ids.append((path, pointer, mount))
+            ops += _bound_node(directory, name, path, mode, major, minor, mount)
         yield Step(moments.DEVICES, pointer, f"make device `{path}`", ops)
     yield Step(
         moments.DEV_LINKS,
@@ -138,6 +148,36 @@ def _node(
         jump(END),
         sys(lib.NR_unlinkat, directory, name, 0),
         *make,
+    ]
+
+
+def _bound_node(
+    directory: Reg, name: str, path: str, mode: int, major: int, minor: int, mount: Reg
+) -> list[Any]:
+    """The host's own node, proved to be that device, over an empty file or over the node that is there already: a
+    user namespace may not make any."""
+    source, tree, target = Reg("source"), Reg("tree"), Reg("target")
+    look = lib.O_PATH | lib.O_NOFOLLOW | lib.O_CLOEXEC
+    make = lib.O_CREAT | lib.O_EXCL | lib.O_NOFOLLOW | lib.O_CLOEXEC
+    clone = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | AT_EMPTY
+    return [
+        sys(lib.NR_openat, lib.AT_FDCWD, path, look, 0, out=source),
+        statx_of(source),
+        expect(MODE, mode & S_IFMT, 2, mask=S_IFMT, errno=ENODEV),
+        expect(RDEV_MAJOR, major, 4, errno=ENODEV),
+        expect(RDEV_MINOR, minor, 4, errno=ENODEV),
+        sys(lib.NR_open_tree, source, "", clone, out=tree),
+        sys(lib.NR_close, source),
+        *mount_id_of(tree, mount),
+        sys(lib.NR_openat, directory, name, make, 0o666, ok=(EEXIST,), skip=1, out=target),
+        sys(lib.NR_close, target),
+        sys(lib.NR_openat, directory, name, look, 0, out=target),
+        statx_of(target),
+        expect(MODE, S_IFLNK, 2, mask=S_IFMT, skip=1),
+        expect(0, 1, errno=ELOOP),
+        sys(lib.NR_move_mount, tree, "", target, "", MOVE_FLAGS),
+        sys(lib.NR_close, target),
+        sys(lib.NR_close, tree),
     ]
 
 

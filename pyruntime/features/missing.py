@@ -22,7 +22,6 @@ PROPERTIES = (
     "linux.memoryPolicy",
     "linux.netDevices",
     "linux.intelRdt",
-    "linux.timeOffsets",
 )
 
 

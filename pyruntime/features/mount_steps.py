@@ -101,7 +101,7 @@ def new_file_system(
         ops += _by_mount2(mount, options, where, target, fd, site, late=late)
         ops += remembered(fd, target, pointer, site)
     else:
-        ops += _by_context(mount, options, fd, late=late)
+        ops += _by_context(mount, options, fd, _fallback(kind, fd, options, site), late=late)
         if kind == "tmpfs" and not any(word.startswith("mode=") for word in options.data):
             ops += [expect(mode, -1, skip=1), jump(1), sys(lib.NR_fchmodat, fd, ".", mode)]
         if options.copy_up:
@@ -140,29 +140,63 @@ def _find_target(kind: str, where: Reg, mode: Reg, target: str, site: Site) -> l
     ]
 
 
-def _by_context(mount: dict[str, Any], options: Options, fd: Reg, *, late: bool) -> list[Any]:
-    """fsopen, one fsconfig per option, fsmount: nothing is glued into one string (security: R-43)."""
+def _fallback(kind: str, fd: Reg, options: Options, site: Site) -> list[Any]:
+    """Of a namespace that is not its own a user namespace cannot mount the file system: what our copy of the mount
+    table has takes its place, /sys read-only with all beneath it (security: R-38)."""
+    if not (site.has("user") or site.in_user_namespace):
+        return []
+    if kind == "proc" and "pid" not in site.created:
+        attributes = options.set
+    elif kind == "sysfs" and "network" not in site.created:
+        attributes = options.set | lib.MOUNT_ATTR_RDONLY
+    else:
+        return []
+    clone = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | lib.AT_RECURSIVE
+    ops = [
+        sys(lib.NR_open_tree, lib.AT_FDCWD, "/proc" if kind == "proc" else "/sys", clone, out=fd),
+        set_attributes(fd, 0, 0, lib.MS_SLAVE, recursive=True),
+    ]
+    if attributes:
+        ops.append(set_attributes(fd, attributes, recursive=True))
+    return ops
+
+
+def _by_context(
+    mount: dict[str, Any], options: Options, fd: Reg, fallback: list[Any], *, late: bool
+) -> list[Any]:
+    """fsopen, one fsconfig per option, fsmount: nothing is glued into one string (security: R-43). Where there is a
+    fall-back the kernel says EPERM to the first, to the creation or to the last of them."""
     context = Reg("context")
     kind, source = mount["type"], mount.get("source") or mount["type"]
     attributes = options.set & ~lib.MOUNT_ATTR_RDONLY if late else options.set
     flags = ["ro"] if options.read_only and not late else []
-    ops = [
-        sys(lib.NR_fsopen, kind, lib.FSOPEN_CLOEXEC, out=context),
-        sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, "source", source, log=context),
-    ]
+    set_string, refused = lib.FSCONFIG_SET_STRING, (EPERM,)
+    ops = [sys(lib.NR_fsconfig, context, set_string, "source", source, log=context)]
     for word in flags + options.context + options.data:
         key, equals, value = word.partition("=")
         if equals:
-            ops.append(
-                sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, key, value, log=context)
-            )
+            ops.append(sys(lib.NR_fsconfig, context, set_string, key, value, log=context))
         else:
             ops.append(sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_FLAG, key, log=context))
+    create, close = lib.FSCONFIG_CMD_CREATE, sys(lib.NR_close, context)
+    make = (lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, attributes)
+    if not fallback:
+        return [
+            sys(lib.NR_fsopen, kind, lib.FSOPEN_CLOEXEC, out=context),
+            *ops,
+            sys(lib.NR_fsconfig, context, create, log=context),
+            sys(*make, out=fd, log=context),
+            close,
+        ]
     return [
+        sys(lib.NR_fsopen, kind, lib.FSOPEN_CLOEXEC, out=context, ok=refused, skip=len(ops) + 5),
         *ops,
-        sys(lib.NR_fsconfig, context, lib.FSCONFIG_CMD_CREATE, log=context),
-        sys(lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, attributes, out=fd, log=context),
-        sys(lib.NR_close, context),
+        sys(lib.NR_fsconfig, context, create, log=context, ok=refused, skip=3),
+        sys(*make, out=fd, log=context, ok=refused, skip=2),
+        close,
+        jump(1 + len(fallback)),
+        close,
+        *fallback,
     ]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pyruntime.errors import KernelError, StepError, UnsupportedError, strerror
 from pyruntime.features import cgroup_mount
-from pyruntime.features.fields import set_attributes
+from pyruntime.features.fields import FS_TYPE, SCRATCH, set_attributes
 from pyruntime.features.inside import clean
 from pyruntime.features.mount_options import Options, names
 from pyruntime.features.mount_steps import (
@@ -25,7 +25,7 @@ from pyruntime.features.propagation import default_propagation
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import MAKE_LIKE, Reg, Step, resolve, sys
+from pyruntime.plan.step import MAKE_LIKE, Reg, Step, expect, resolve, sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from pyruntime.features.site import Site
 
 PROPERTIES = ("mounts",)
+
+EPERM = 1
 
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -121,17 +123,32 @@ def _bind(
     source = mount.get("source") or ""
     if source[:1] != "/":
         source = f"{site.bundle}/{source}"
-    number = site.hand(pointer)
-    over_proc = target == "/proc"
+    tree: Any = site.hand(pointer) if site.privileged else Reg(pointer)
+    if site.privileged:
+        yield _source_of_host(source, options, target, pointer, propagation, tree)
+    else:
+        yield _source_of_init(source, options, target, pointer, propagation, tree)
+    fd = Reg("target")
+    ops = [resolve(site.root, target, fd, MAKE_LIKE, model=tree), *guard_proc(fd, target)]
+    # As runc: without a restricting option the source's flags stay; a flag is only cleared by its opposite.
+    if options.set:
+        ops.append(set_attributes(tree, options.set, options.clear))
+    ops += propagate(tree, options)
+    if options.set_all or options.clear_all:
+        ops.append(set_attributes(tree, options.set_all, options.clear_all, recursive=True))
+    ops += attach(tree, fd, target, pointer, site)
+    ops.append(sys(lib.NR_close, tree))
+    yield Step(moments.MOUNT, pointer, f"mount `{source}` on `{target}`", ops)
+
+
+def _source_of_host(
+    source: str, options: Options, target: str, pointer: str, propagation: int, number: int
+) -> Step:
+    """Opened before anything of the container exists, with the rights of the runtime."""
 
     def open_source(host: Any) -> None:
-        flags = (
-            lib.OPEN_TREE_CLONE
-            | lib.OPEN_TREE_CLOEXEC
-            | (lib.AT_RECURSIVE if options.recursive else 0)
-        )
         try:
-            tree = calls.open_tree(lib.AT_FDCWD, source, flags)
+            tree = calls.open_tree(lib.AT_FDCWD, source, _clone_flags(options))
         except KernelError as error:
             number_ = error.errno or 0
             raise StepError(
@@ -140,7 +157,7 @@ def _bind(
                 errno=number_,
             ) from error
         host.give(number, tree)
-        if over_proc and calls.fs_type(tree) != lib.PROC_SUPER_MAGIC:
+        if target == "/proc" and calls.fs_type(tree) != lib.PROC_SUPER_MAGIC:
             raise StepError(
                 f'mount `{source}` on `/proc` ({pointer}): "/proc" cannot be mounted because it is '
                 "not of type proc: operation not permitted",
@@ -149,18 +166,27 @@ def _bind(
         if propagation:
             calls.mount_setattr(tree, lib.AT_RECURSIVE, propagation=propagation)
 
-    fd = Reg("target")
-    ops = [resolve(site.root, target, fd, MAKE_LIKE, model=number), *guard_proc(fd, target)]
-    # As runc: without a restricting option the source's flags stay; a flag is only cleared by its opposite.
-    if options.set:
-        ops.append(set_attributes(number, options.set, options.clear))
-    ops += propagate(number, options)
-    if options.set_all or options.clear_all:
-        ops.append(set_attributes(number, options.set_all, options.clear_all, recursive=True))
-    ops += attach(number, fd, target, pointer, site)
-    ops.append(sys(lib.NR_close, number))
-    yield Step(moments.SOURCES, pointer, f"open `{source}`", run=open_source)
-    yield Step(moments.MOUNT, pointer, f"mount `{source}` on `{target}`", ops)
+    return Step(moments.SOURCES, pointer, f"open `{source}`", run=open_source)
+
+
+def _source_of_init(
+    source: str, options: Options, target: str, pointer: str, propagation: int, tree: Reg
+) -> Step:
+    """Without rights over its own mounts the host cannot clone any; the init can, in its copy of the mount table."""
+    ops = [sys(lib.NR_open_tree, lib.AT_FDCWD, source, _clone_flags(options), out=tree)]
+    if target == "/proc":
+        ops += [
+            sys(lib.NR_fstatfs, tree, SCRATCH),
+            expect(FS_TYPE, lib.PROC_SUPER_MAGIC, 8, errno=EPERM),
+        ]
+    if propagation:
+        ops.append(set_attributes(tree, 0, 0, propagation, recursive=True))
+    return Step(moments.OWN_SOURCES, pointer, f"mount `{source}` on `{target}`", ops)
+
+
+def _clone_flags(options: Options) -> int:
+    flags: int = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC
+    return flags | (lib.AT_RECURSIVE if options.recursive else 0)
 
 
 def report() -> dict[str, Any]:

@@ -1,22 +1,23 @@
 """linux.namespaces: which are new, which are joined (config-linux.md, Namespaces).
 
-New ones come with the clone itself, but the cgroup namespace, which must see the cgroups already joined. Joined ones
-are opened once on the host, proved to be of their type and entered by descriptor (security: R-21).
+New ones come with the clone itself, but the cgroup namespace, which must see the cgroups already joined; where a
+user, a time or a joined pid namespace is asked for, the init makes them one after the other (staging.py). Joined
+ones are opened once on the host, proved to be of their type and entered by descriptor (security: R-21).
 """
 
 from __future__ import annotations
 
 import posix
 
-from pyruntime.errors import KernelError, StepError, UnsupportedError
+from pyruntime.errors import KernelError, StepError
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import At, Buffer, Reg, Step, store, sys
+from pyruntime.plan.step import END, At, Buffer, Reg, Step, assign, expect, store, sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from pyruntime.features.site import Site
@@ -35,6 +36,9 @@ FLAGS = {
 }
 FILES = {"network": "net", "mount": "mnt"}
 """Where /proc/PID/ns has another name for a type."""
+LATE = frozenset(("user", "time", "pid", "cgroup"))
+"""New ones that have a place of their own in the order of a staged spawn."""
+EPERM = 1
 
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -59,24 +63,23 @@ def survey(spec: dict[str, Any], site: Site) -> None:
     """Sorts the namespaces into new and joined, before any feature plans."""
     for entry in spec.get("linux", {}).get("namespaces") or ():
         kind, path = entry["type"], entry.get("path")
-        if kind in ("user", "time") or (kind == "pid" and path):
-            what = f"joining a {kind} namespace" if path else f"a new {kind} namespace"
-            raise UnsupportedError(
-                f"{what} (/linux/namespaces) is not supported by this version of pyruntime"
-            )
-        if path:
-            site.joined[kind] = path
+        if path or site.exec:
+            site.joined[kind] = path or ""
         else:
             site.created.add(kind)
 
 
 def clone_flags(site: Site) -> int:
     """The CLONE_NEW* flags of the spawn."""
-    flags = 0
-    for kind in site.created:
-        if kind != "cgroup":
-            flags |= FLAGS[kind]
-    return flags
+    return 0 if site.staged else flags(site.created - {"cgroup"})
+
+
+def flags(kinds: Iterable[str]) -> int:
+    """The CLONE_NEW* flags of these kinds together."""
+    union = 0
+    for kind in kinds:
+        union |= FLAGS[kind]
+    return union
 
 
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
@@ -84,7 +87,9 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         kind, path = entry["type"], entry.get("path")
         pointer = f"/linux/namespaces/{index}"
         if path:
-            yield from _join(kind, path, pointer, _changes(spec, kind), site)
+            number = site.hand(pointer)
+            yield _open(kind, path, pointer, _changes(spec, kind), number)
+            yield from _join(kind, path, pointer, number, site)
         elif kind == "cgroup":
             yield Step(
                 moments.CGROUP_NAMESPACE,
@@ -94,11 +99,13 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             )
         elif kind == "network":
             yield _loopback(pointer)
+    if site.staged:
+        from pyruntime.features import staging
+
+        yield from staging.plan(spec, site, flags(site.created - LATE))
 
 
-def _join(kind: str, path: str, pointer: str, changes: list[str], site: Site) -> Iterator[Step]:
-    number = site.hand(pointer)
-
+def _open(kind: str, path: str, pointer: str, changes: list[str], number: int) -> Step:
     def open_namespace(host: Any) -> None:
         try:
             fd = posix.open(
@@ -119,14 +126,25 @@ def _join(kind: str, path: str, pointer: str, changes: list[str], site: Site) ->
                 pointer,
             )
 
-    yield Step(moments.SOURCES, pointer, f"open the {kind} namespace `{path}`", run=open_namespace)
-    moment = moments.CGROUP_NAMESPACE if kind == "cgroup" else moments.BIRTH
-    yield Step(
-        moment,
-        pointer,
-        f"join the {kind} namespace `{path}`",
-        [sys(lib.NR_setns, number, FLAGS[kind])],
-    )
+    return Step(moments.SOURCES, pointer, f"open the {kind} namespace `{path}`", run=open_namespace)
+
+
+def _join(kind: str, path: str, pointer: str, number: int, site: Site) -> Iterator[Step]:
+    """A namespace that belongs to the container's user namespace can only be entered from within that one; any
+    other only before, for then the rights over it are gone."""
+    text = f"join the {kind} namespace `{path}`"
+    enter = sys(lib.NR_setns, number, FLAGS[kind])
+    if kind == "user":
+        yield Step(moments.USER_NAMESPACE, pointer, text, [enter])
+    elif kind == "cgroup":
+        yield Step(moments.CGROUP_NAMESPACE, pointer, text, [enter])
+    elif site.has("user"):
+        done = Reg(kind)
+        first = sys(lib.NR_setns, number, FLAGS[kind], ok=(EPERM,), skip=END)
+        yield Step(moments.JOIN, pointer, text, [first, assign(done, 1)])
+        yield Step(moments.JOIN_LATE, pointer, text, [expect(done, -1, skip=1), enter])
+    else:
+        yield Step(moments.JOIN, pointer, text, [enter])
 
 
 def _changes(spec: dict[str, Any], kind: str) -> list[str]:
@@ -163,5 +181,4 @@ def _loopback(pointer: str) -> Step:
 
 
 def report() -> dict[str, Any]:
-    """Without the two that survey() still refuses."""
-    return {"linux": {"namespaces": sorted(kind for kind in FLAGS if kind not in ("user", "time"))}}
+    return {"linux": {"namespaces": sorted(FLAGS)}}

@@ -13,6 +13,7 @@ from pyruntime.features.failures import failed_exec, missing_program
 from pyruntime.features.fields import MODE, S_IFIFO, S_IFMT, open_beneath, statx_of
 from pyruntime.features.inside import clean
 from pyruntime.kernel.native import lib
+from pyruntime.lib.files import read_file
 from pyruntime.plan import moments
 from pyruntime.plan.step import (
     END,
@@ -29,6 +30,7 @@ from pyruntime.plan.step import (
     builtin,
     expect,
     resolve,
+    store,
     sys,
 )
 
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 PROPERTIES = ("process.args", "process.env", "process.cwd", "process.user.umask", "process.rlimits",
               "process.oomScoreAdj")  # fmt: skip
 
-EPERM, ENOENT, EACCES, ENOTDIR, ELOOP = 1, 2, 13, 20, 40
+EPERM, ENOENT, EACCES, ENOTDIR, EINVAL, ELOOP = 1, 2, 13, 20, 22, 40
 PATH_LIMIT = 4096
 ARGUMENT_LIMIT = 131072  # bytes of one string, the kernel's MAX_ARG_STRLEN
 UNLIMITED = (1 << 64) - 1
@@ -86,7 +88,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     if not process:
         return
     cwd, done = process["cwd"], Reg("entered")
-    if site.has("mount"):
+    if site.has("mount") and not site.exec:
         fd = Reg("cwd")
         yield Step(
             moments.WORKING_DIRECTORY,
@@ -105,10 +107,10 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         moments.EXECUTION,
         "/process/user/umask",
         "set the umask",
-        [sys(lib.NR_umask, 0o022 if umask is None else umask)],
+        [sys(lib.NR_umask, site.umask if umask is None else umask)],
     )
     yield Step(moments.EXECUTION, "/process/user", "own the pipes of stdio", _own_stdio(process))
-    yield from _limits(process)
+    yield from _limits(process, raise_first=site.has("user"))
     current = Buffer(PATH_LIMIT)
     yield Step(
         moments.CHDIR,
@@ -124,12 +126,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     yield from _program(process, site)
     score = process.get("oomScoreAdj")
     if score is not None:
-        yield Step(
-            moments.IDENTITY,
-            "/process/oomScoreAdj",
-            f"set oom_score_adj to {score}",
-            run=lambda host: _write_oom_score(host.pid, score),
-        )
+        yield _oom_score(score, site)
 
 
 def _own_stdio(process: dict[str, Any]) -> list[Any]:
@@ -147,15 +144,34 @@ def _own_stdio(process: dict[str, Any]) -> list[Any]:
     return ops
 
 
-def _limits(process: dict[str, Any]) -> Iterator[Step]:
+def _limits(process: dict[str, Any], *, raise_first: bool) -> Iterator[Step]:
+    """In a user namespace no hard limit can be raised any more: the stage does it, and leaves the soft ones."""
     for index, limit in enumerate(process.get("rlimits") or ()):
         soft, hard = limit["soft"] & UNLIMITED, limit["hard"] & UNLIMITED
+        number = getattr(lib, limit["type"])
+        if raise_first:
+            yield Step(
+                moments.RAISE_LIMITS,
+                f"/process/rlimits/{index}",
+                f"raise the hard limit of {limit['type']} to {hard}",
+                _raise_hard(number, hard),
+            )
         yield Step(
             moments.LIMITS,
             f"/process/rlimits/{index}",
             f"set {limit['type']} to {soft}:{hard}",
-            [sys(lib.NR_prlimit64, 0, getattr(lib, limit["type"]), Pointers((soft, hard)), 0)],
+            [sys(lib.NR_prlimit64, 0, number, Pointers((soft, hard)), 0)],
         )
+
+
+def _raise_hard(number: int, hard: int) -> list[Any]:
+    """A hard limit below the present soft one is refused here, and needs no raising."""
+    pair = Buffer(16)
+    return [
+        sys(lib.NR_prlimit64, 0, number, 0, pair),
+        store(At(pair, 8), hard - (1 << 64) if hard >> 63 else hard),
+        sys(lib.NR_prlimit64, 0, number, pair, 0, ok=(EINVAL,)),
+    ]
 
 
 def environment(process: dict[str, Any]) -> dict[str, str]:
@@ -215,6 +231,25 @@ def _find_home(process: dict[str, Any], home: Buffer, site: Site) -> list[Any]:
         builtin(HOME, fd, (process.get("user") or {}).get("uid", 0), At(home, 5), PATH_LIMIT - 6),
         sys(lib.NR_close, fd),
     ]
+
+
+def _oom_score(score: int, site: Site) -> Step:
+    """By pid; an ordinary user may not open that file of a non-dumpable init, and lets it inherit the score."""
+    pointer, text = "/process/oomScoreAdj", f"set oom_score_adj to {score}"
+    if site.unprivileged_user:
+        return Step(
+            moments.SOURCES, pointer, text, run=lambda host: _inherit_oom_score(score, host)
+        )
+    return Step(moments.IDENTITY, pointer, text, run=lambda host: _write_oom_score(host.pid, score))
+
+
+def _inherit_oom_score(score: int, host: Any) -> None:
+    """Only the superuser may lower it (proc(5)): what cannot be had is left as it is."""
+    before = int(read_file("/proc/self/oom_score_adj", 16))
+    if score < before:
+        return
+    _write_oom_score(posix.getpid(), score)
+    host.after_spawn(lambda: _write_oom_score(posix.getpid(), before))
 
 
 def _write_oom_score(pid: int, score: int) -> None:

@@ -1,8 +1,16 @@
-"""Our own detached procfs, made only when a step needs one: nobody can mount over it (CVE-2025-52881)."""
+"""A procfs nobody can mount over, only when a step needs one (CVE-2025-52881): our own detached one, or the host's.
+
+In a user namespace the kernel refuses a new one while parts of the old are covered, so the host lends its own: what
+is opened through it with NO_XDEV cannot be anything but procfs, and `self` is the init there too.
+"""
 
 from __future__ import annotations
 
+import posix
+
+from pyruntime.errors import StepError
 from pyruntime.features.fields import FS_TYPE, INODE, SCRATCH, statx_of
+from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.plan.step import Reg, Step, expect, sys
@@ -18,7 +26,16 @@ EPERM = 1
 
 
 def plan(site: Site) -> Iterator[Step]:
-    """Called after all features, if one of them has set `needs_procfs`."""
+    """Called after all features, if one of them has asked for `site.procfs`."""
+    if site.procfs_lent >= 0:
+        number = site.procfs_lent
+        yield Step(
+            moments.SOURCES,
+            "",
+            "open the host's procfs",
+            run=lambda host: host.give(number, _open_own()),
+        )
+        return
     context = Reg("context")
     yield Step(
         moments.PROCFS,
@@ -35,3 +52,11 @@ def plan(site: Site) -> Iterator[Step]:
             expect(INODE, PROC_ROOT_INODE, 8, errno=EPERM),
         ],
     )
+
+
+def _open_own() -> int:
+    fd = posix.open("/proc", posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC)
+    if calls.fs_type(fd) != lib.PROC_SUPER_MAGIC or posix.fstat(fd).st_ino != PROC_ROOT_INODE:
+        posix.close(fd)
+        raise StepError("/proc of the host is not a procfs: operation not permitted")
+    return fd

@@ -63,8 +63,10 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     isolated = site.has("mount")
     propagation = default_propagation(spec) or lib.MS_SLAVE
 
+    by_host = isolated and site.privileged
+
     def open_root(host: Any) -> None:
-        host.give(number, _open_tree(rootfs, propagation) if isolated else _open_directory(rootfs))
+        host.give(number, _open_tree(rootfs, propagation) if by_host else _open_directory(rootfs))
 
     yield Step(moments.SOURCES, "/root/path", f"open the root `{rootfs}`", run=open_root)
     if not isolated:
@@ -81,7 +83,8 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         "keep mounts from reaching the host",
         [sys(lib.NR_mount, 0, "/", 0, propagation | lib.MS_REC, 0)],
     )
-    yield Step(moments.ROOT, "/root/path", f"attach the root `{rootfs}`", _attach(site))
+    ops = _attach(site) if by_host else _clone_and_attach(site, propagation)
+    yield Step(moments.ROOT, "/root/path", f"attach the root `{rootfs}`", ops)
     if spec["root"].get("readonly"):
         yield Step(
             moments.LATE_READONLY,
@@ -156,8 +159,31 @@ def _open_tree(rootfs: str, propagation: int) -> int:
 
 
 def _attach(site: Site) -> list[Any]:
-    """The directory at the root's path, seen from our namespace, must be the one the host opened."""
     at = Reg("at")
+    return [
+        *_find_place(site, at),
+        sys(lib.NR_move_mount, site.root, "", at, "", MOVE_FLAGS),
+        sys(lib.NR_close, at),
+    ]
+
+
+def _clone_and_attach(site: Site, propagation: int) -> list[Any]:
+    """Where the host may not clone the tree, the init does, from its own copy of the mount table."""
+    at, tree = Reg("at"), Reg("tree")
+    clone = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | lib.AT_RECURSIVE | AT_EMPTY
+    return [
+        *_find_place(site, at),
+        sys(lib.NR_open_tree, at, "", clone, out=tree),
+        set_attributes(tree, 0, 0, propagation, recursive=True),
+        sys(lib.NR_move_mount, tree, "", at, "", MOVE_FLAGS),
+        sys(lib.NR_dup3, tree, site.root, lib.O_CLOEXEC),
+        sys(lib.NR_close, tree),
+        sys(lib.NR_close, at),
+    ]
+
+
+def _find_place(site: Site, at: Reg) -> list[Any]:
+    """The directory at the root's path, seen from our namespace, must be the one the host opened."""
     flags = lib.O_PATH | lib.O_DIRECTORY | lib.O_NOFOLLOW | lib.O_CLOEXEC
     inode, major, minor = Reg("inode"), Reg("major"), Reg("minor")
     return [
@@ -170,8 +196,6 @@ def _attach(site: Site) -> list[Any]:
         expect(INODE, inode, 8, errno=EXDEV),
         expect(DEV_MAJOR, major, 4, errno=EXDEV),
         expect(DEV_MINOR, minor, 4, errno=EXDEV),
-        sys(lib.NR_move_mount, site.root, "", at, "", MOVE_FLAGS),
-        sys(lib.NR_close, at),
     ]
 
 

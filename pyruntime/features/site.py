@@ -23,12 +23,18 @@ class Site:
     __slots__ = (
         "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "no_pivot", "new_keyring",
         "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "machine",
-        "first_fd", "handed", "root", "procfs", "needs_procfs", "mount_ids", "joined", "joined_fds", "created", "hook_state",
-        "warnings", "in_user_namespace", "privileged",
+        "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings",
+        "exec", "privileged", "in_user_namespace", "unprivileged_user", "umask", "procfs_lent", "_procfs",
     )  # fmt: skip
 
     def __init__(
-        self, bundle: str, container_id: str, rootfs: str, *, preserve_fds: int = 0
+        self,
+        bundle: str,
+        container_id: str,
+        rootfs: str,
+        *,
+        preserve_fds: int = 0,
+        joining: bool = False,
     ) -> None:
         self.bundle = bundle
         self.container_id = container_id
@@ -47,24 +53,52 @@ class Site:
         self.machine = "x86_64"  # as uname(2) names it
         self.first_fd = 3 + preserve_fds
         self.handed: list[str] = []
-        self.root = self.hand("root")
-        self.procfs = Reg("procfs")
+        self.exec = joining  # a process joins a container that exists
+        self.root: Any = Reg("root") if joining else self.hand("root")
+        self.privileged = True  # the host may clone mount trees
+        self.in_user_namespace = False  # the runtime is not in the initial one
+        self.unprivileged_user = False  # not even uid 0 of a user namespace
+        self.umask = 0o022  # unless the config names one
+        self._procfs: Any = None
+        self.procfs_lent = (
+            -1
+        )  # the number of the host's own procfs in the init, if it is given that
         self.needs_procfs = False
         self.mount_ids: list[
             tuple[str, str, Reg]
         ] = []  # destination, pointer, mount id: for the final check
         self.created: set[str] = set()  # namespaces made new
         self.joined: dict[str, str] = {}  # namespaces joined, with their paths
-        self.joined_fds: dict[str, int] = {}  # the numbers of their descriptors in the init
         self.hook_state: dict[str, Buffer] = {}
         self.warnings: list[str] = []
-        self.in_user_namespace = False
-        self.privileged = True
 
     def hand(self, name: str) -> int:
         """Reserves the number under which the init will see a descriptor the host opens."""
         self.handed.append(name)
         return self.first_fd + FIXED + len(self.handed) - 1
+
+    @property
+    def procfs(self) -> Any:
+        """A procfs whose root nobody can mount over: our own, or the host's where ours cannot be made. In a user
+        namespace the kernel refuses a new one while parts of the old are covered; of a container that exists a
+        new mount would show less than what we ask for."""
+        if self._procfs is None:
+            self.needs_procfs = True
+            if self.exec or self.has("user") or self.in_user_namespace:
+                self.procfs_lent = self._procfs = self.hand("procfs")
+            else:
+                self._procfs = Reg("procfs")
+        return self._procfs
+
+    @property
+    def staged(self) -> bool:
+        """Spawn shape B: the namespaces are entered by the init, step by step, and not made by its clone."""
+        return self.exec or self.has("user") or self.has("time") or "pid" in self.joined
+
+    @property
+    def may_mknod(self) -> bool:
+        """Device nodes can only be made outside of user namespaces."""
+        return self.privileged and not (self.has("user") or self.in_user_namespace)
 
     @property
     def socket_fd(self) -> int:

@@ -73,7 +73,6 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     for key, value in (spec.get("linux", {}).get("sysctl") or {}).items():
-        site.needs_procfs = True
         fd, wrote = Reg("sysctl"), Reg("wrote")
         data = value.encode("utf-8", "surrogateescape")
         pointer = "/linux/sysctl/" + key.replace("~", "~0").replace("/", "~1")

@@ -56,7 +56,6 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     process = spec.get("process") or {}
     if not process.get("terminal"):
         return
-    site.needs_procfs = True
     master, peer = Reg("master"), Reg("peer")
     yield Step(moments.CONSOLE, "/process/terminal", "open a pty", _open_master(site, master, peer))
     size = process.get("consoleSize")
@@ -77,7 +76,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         moments.CONSOLE,
         "/process/terminal",
         "make the pty stdin, stdout, stderr and /dev/console",
-        _take_over(site, master, peer, (process.get("user") or {}).get("uid", 0)),
+        _take_over(site, peer, (process.get("user") or {}).get("uid", 0)),
     )
 
 
@@ -141,24 +140,27 @@ def _send(site: Site, master: Reg) -> list[Any]:
     ]
 
 
-def _take_over(site: Site, master: Reg, peer: Reg, uid: int) -> list[Any]:
-    target, tree = Reg("console"), Reg("tree")
+def _take_over(site: Site, peer: Reg, uid: int) -> list[Any]:
+    own = [sys(lib.NR_fchown, peer, uid, -1)] if uid else []
     return [
-        *([sys(lib.NR_fchown, peer, uid, -1)] if uid else []),
-        resolve(site.root, "/dev/console", target, MAKE_FILE | NO_SYMLINKS, 0o666),
-        sys(
-            lib.NR_open_tree,
-            peer,
-            "",
-            lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | AT_EMPTY,
-            out=tree,
-        ),
-        sys(lib.NR_move_mount, tree, "", target, "", MOVE_FLAGS),
-        sys(lib.NR_close, tree),
-        sys(lib.NR_close, target),
+        *own,
+        *([] if site.exec else _console(site, peer)),
         sys(lib.NR_dup3, peer, 0, 0),
         sys(lib.NR_dup3, peer, 1, 0),
         sys(lib.NR_dup3, peer, 2, 0),
         sys(lib.NR_close, peer),
         sys(lib.NR_ioctl, 0, lib.TIOCSCTTY, 0),
+    ]
+
+
+def _console(site: Site, peer: Reg) -> list[Any]:
+    """/dev/console is the first process's terminal, not that of one more."""
+    target, tree = Reg("console"), Reg("tree")
+    clone = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | AT_EMPTY
+    return [
+        resolve(site.root, "/dev/console", target, MAKE_FILE | NO_SYMLINKS, 0o666),
+        sys(lib.NR_open_tree, peer, "", clone, out=tree),
+        sys(lib.NR_move_mount, tree, "", target, "", MOVE_FLAGS),
+        sys(lib.NR_close, tree),
+        sys(lib.NR_close, target),
     ]

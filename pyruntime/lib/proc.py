@@ -44,3 +44,8 @@ def exe_of(pid: int) -> list[int] | None:
 def last_capability() -> int:
     """The highest capability this kernel knows; capabilities(7)."""
     return int(read_file("/proc/sys/kernel/cap_last_cap", 64))
+
+
+def in_user_namespace() -> bool:
+    """Whether we are in another user namespace than the initial one; user_namespaces(7)."""
+    return read_file("/proc/self/uid_map", 1 << 16).split() != [b"0", b"0", b"4294967295"]

@@ -1,7 +1,7 @@
 """The one master table of the order in which a container is made.
 
-A row per moment: its name, the side that acts (``host``: Python; ``init``: the tape), and why it stands where it
-stands. A step names its moment; within a moment steps keep the order in which the features gave them (mounts: that
+A row per moment: its name, the side that acts (``host``: Python; ``init``: the tape; ``both``: the init waits while
+the host acts, where a step has something for it), and why it stands where it stands. A step names its moment; within a moment steps keep the order in which the features gave them (mounts: that
 of config.json). Moving a line here is how an order bug is mended. Sources: runtime-spec runtime.md (lifecycle),
 config.md (hooks), and the CVEs named.
 """
@@ -24,7 +24,11 @@ TABLE = (
         "host",
         "one clone with all new namespaces; the init's first call makes it non-dumpable",
     ),
-    ("IDENTITY", "host", "start time and oom_score_adj by pid, while the init works"),
+    (
+        "IDENTITY",
+        "host",
+        "oom_score_adj by pid, while the init works; after CLONE where there is one",
+    ),
     (
         "BIRTH",
         "init",
@@ -36,9 +40,41 @@ TABLE = (
         "writing 0 to `tasks` needs no grace period; before the cgroup namespace, so that it reads /",
     ),
     (
+        "RAISE_LIMITS",
+        "init",
+        "a user namespace takes the right to raise hard limits away; only soft ones could break the tape",
+    ),
+    (
+        "JOIN",
+        "init",
+        "non-dumpable long since (CVE-2016-9962); with the rights of the runtime, which a user namespace ends",
+    ),
+    (
+        "USER_NAMESPACE",
+        "both",
+        "owns all namespaces made after it; the host writes its maps meanwhile",
+    ),
+    (
+        "TIME_NAMESPACE",
+        "both",
+        "its offsets are written while an ordinary user may still open our files in /proc, and before a process is in it",
+    ),
+    (
+        "NAMESPACE_ROOT",
+        "init",
+        "the window for the maps closes; from here on files are made as the root of the user namespace",
+    ),
+    ("JOIN_LATE", "init", "namespaces that belong to the user namespace: before it we may not"),
+    ("NEW_NAMESPACES", "init", "what a clone made in the other spawn shape"),
+    (
         "CGROUP_NAMESPACE",
         "init",
         "after the joins: /proc/self/cgroup must read / on v1, hybrid and v2",
+    ),
+    (
+        "CLONE",
+        "init",
+        "only a child is in a new or joined pid namespace and in a new time namespace",
     ),
     ("SESSION", "init", "own session and keyring before anything of the image is touched"),
     ("LOOPBACK", "init", "hooks may already need the network"),
@@ -48,13 +84,18 @@ TABLE = (
         "our own detached procfs: nobody can mount over it (CVE-2025-52881, CVE-2019-19921)",
     ),
     ("PROPAGATION", "init", "before the first mount, or mounts would reach the host"),
+    (
+        "OWN_SOURCES",
+        "init",
+        "sources of binds the host had no right to clone: all before the first mount, which could cover them",
+    ),
     ("ROOT", "init", "the root becomes a mount of its own, at its path, where hooks look for it"),
     ("MOUNT", "init", "in the order of config.json (config.md, mounts)"),
     ("DEVICES", "init", "into /dev as mounted; through one descriptor (CVE-2026-41579)"),
     ("DEV_LINKS", "init", "after the mounts: links only where /dev is ours"),
     (
         "HOOKS_RUNTIME",
-        "host",
+        "both",
         "prestart, createRuntime: namespaces and mounts are there, the root not yet switched",
     ),
     (
@@ -64,6 +105,7 @@ TABLE = (
     ),
     ("WORKING_DIRECTORY", "init", "made before the root turns read-only"),
     ("CONSOLE", "init", "from the container's own devpts, by descriptor (CVE-2025-52565)"),
+    ("PROC_FACTS", "init", "what must be known of ourselves, while there is a procfs to ask"),
     ("SYSCTL", "init", "through our procfs, before anything becomes read-only"),
     (
         "CHECK",
@@ -134,8 +176,9 @@ TABLE = (
 NAMES = tuple(row[0] for row in TABLE)
 SIDES = tuple(row[1] for row in TABLE)
 
-(CGROUP, SOURCES, SPAWN, IDENTITY, BIRTH, JOIN_CGROUP, CGROUP_NAMESPACE, SESSION, LOOPBACK, PROCFS, PROPAGATION,
- ROOT, MOUNT, DEVICES, DEV_LINKS, HOOKS_RUNTIME, HOOKS_CONTAINER, WORKING_DIRECTORY, CONSOLE, SYSCTL, CHECK,
+(CGROUP, SOURCES, SPAWN, IDENTITY, BIRTH, JOIN_CGROUP, RAISE_LIMITS, JOIN, USER_NAMESPACE, TIME_NAMESPACE,
+ NAMESPACE_ROOT, JOIN_LATE, NEW_NAMESPACES, CGROUP_NAMESPACE, CLONE, SESSION, LOOPBACK, PROCFS, PROPAGATION,
+ OWN_SOURCES, ROOT, MOUNT, DEVICES, DEV_LINKS, HOOKS_RUNTIME, HOOKS_CONTAINER, WORKING_DIRECTORY, CONSOLE, PROC_FACTS, SYSCTL, CHECK,
  READONLY_PATHS, MASKS, LATE_READONLY, PIVOT, ROOT_PROPAGATION, HOST_NAMES, HOME, SWEEP, EXECUTION, LIMITS,
  NO_NEW_PRIVILEGES, SECCOMP_EARLY, CREDENTIALS, PARENT_DEATH, CHDIR, LOOKUP, INDEPENDENCE, SECCOMP_LATE, RELEASE, READY, WAIT,
  HOOKS_START, EXEC) = range(len(TABLE))  # fmt: skip

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     HOOK,
     WAIT,
     EXEC,
-) = range(14)
+    CLONE,
+) = range(15)
 
 # How RESOLVE may make what is missing (native/init/tape.h).
 MAKE_DIRECTORY, MAKE_FILE, MAKE_LIKE, NO_SYMLINKS, DIRECTORY = 1, 2, 4, 8, 16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 import posix
+import select
 from _struct import Struct
 
 from pyruntime.errors import InternalError
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 HEADER = Struct("<BBHiI")
 PACKET = 2048
-ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC, COPY, COPIED = (ord(letter) for letter in "ERSFXCP")
+ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC, COPY, COPIED, CLONED = (
+    ord(letter) for letter in "ERSFXCPK"
+)
 FDS = {TERMINAL: 1, COPY: 2}
 """How many descriptors come with a message; none with any other."""
 NO_STEP = 0xFFFF
@@ -43,8 +46,11 @@ class Channel:
         self.socket, theirs = _socket.socketpair(_socket.AF_UNIX, kind)
         self.theirs = theirs.detach()
 
-    def receive(self) -> Message | None:
-        """The next message; None when the init is gone. Descriptors come with two kinds only (FDS)."""
+    def receive(self, stage_fd: int = -1) -> Message | None:
+        """The next message; None when the init is gone, or the stage behind `stage_fd` is and said nothing.
+        Descriptors come with two kinds only (FDS)."""
+        if stage_fd >= 0 and not self._has_message(stage_fd):
+            return None
         room = _socket.CMSG_SPACE(8 * 4)
         packet, ancillary, flags, _ = self.socket.recvmsg(PACKET, room, _socket.MSG_CMSG_CLOEXEC)
         fds = [int.from_bytes(data[at:at + 4], "little")
@@ -59,6 +65,16 @@ class Channel:
         if len(packet) < HEADER.size:
             raise InternalError("the init sent a message that is too short")
         return Message(packet, fds)
+
+    def _has_message(self, stage_fd: int) -> bool:
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        poll.register(stage_fd, select.POLLIN)
+        ready = [fd for fd, _ in poll.poll()]
+        if self.socket.fileno() not in ready:
+            poll.unregister(stage_fd)
+            ready = [fd for fd, _ in poll.poll(0)]  # its last message may have come just now
+        return bool(ready)
 
     def go(self) -> None:
         self.socket.send(HEADER.pack(ord("G"), 0, 0, 0, 0), _socket.MSG_NOSIGNAL)

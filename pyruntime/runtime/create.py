@@ -13,22 +13,14 @@ import posix
 
 from pyruntime import features
 from pyruntime.cgroup import detect, driver
-from pyruntime.errors import (
-    BundleError,
-    InternalError,
-    KernelError,
-    StepError,
-    UsageError,
-    strerror,
-)
-from pyruntime.features import namespaces
+from pyruntime.errors import BundleError, UsageError, strerror
 from pyruntime.features.site import Site
 from pyruntime.kernel import calls
 from pyruntime.lib import proc
 from pyruntime.plan import moments
-from pyruntime.plan.tape import Tape
-from pyruntime.runtime import channel, store
+from pyruntime.runtime import store
 from pyruntime.runtime.host import Host
+from pyruntime.runtime.launch import Launch
 from pyruntime.runtime.record import new_record
 from pyruntime.spec import load
 
@@ -36,10 +28,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyruntime.plan.step import Step
     from pyruntime.runtime.request import CreateRequest
 
-BEFORE_SPAWN = (moments.CGROUP, moments.SOURCES, moments.SPAWN)
+CAP_SYS_ADMIN = 21
 SPEC_VERSION = "1.3.0"
 CAP_SYS_ADMIN = 21
 
@@ -61,12 +52,10 @@ class Creation:
             self.data = rootless.prepare(self.spec, self.data, request)
         self.site = self._survey()
         self.steps = features.plan(self.spec, self.site)
-        self.init_steps = [step for step in self.steps if step.ops]
         for text in (*self.warnings, *self.site.warnings):
             request.log.warning(text if isinstance(text, str) else f"{text[0]}: {text[1]}")
         self.host: Host
-        self.tape: Tape
-        self.terminal_fd = -1
+        self.launch: Launch
 
     def _survey(self) -> Site:
         request, spec = self.request, self.spec
@@ -81,6 +70,9 @@ class Creation:
         site.no_pivot = request.no_pivot
         site.new_keyring = not request.no_new_keyring
         site.capabilities = calls.permitted_capabilities()
+        site.privileged = bool(site.capabilities >> CAP_SYS_ADMIN & 1)
+        site.unprivileged_user = posix.geteuid() != 0
+        site.in_user_namespace = proc.in_user_namespace()
         site.last_capability = proc.last_capability()
         site.machine = posix.uname().machine
         site.layout = detect.layout()
@@ -96,6 +88,13 @@ class Creation:
         record["pidNamespace"] = "pid" in self.site.created
         self.host = host = Host(self.site, entry, self.spec, record)
         host.run_hooks = self._run_hooks
+        self.launch = Launch(
+            host,
+            self.steps,
+            self._identify,
+            console_socket=self.request.console_socket,
+            pidfd_socket=self.request.pidfd_socket,
+        )
         try:
             entry.save_config(self.data)
             entry.save_steps(self._late_steps())
@@ -108,16 +107,8 @@ class Creation:
         return host
 
     def _carry_out(self) -> None:
-        host, site = self.host, self.site
-        self.tape = Tape(self.init_steps)
-        calls.close_on_exec_from(3 + site.preserve_fds)
-        self._run_host_steps(BEFORE_SPAWN)
-        self._spawn()
-        self._identify()
-        self._run_host_steps((moments.IDENTITY,))
-        if self.request.pidfd_socket:
-            self._send_pidfd()
-        self._converse()
+        host = self.host
+        self.launch.make_ready(*(() if self.inline else host.entry.make_fifos()))
         host.record["status"] = "created"
         host.entry.write_record(host.record)
         if self.request.pid_file:
@@ -127,55 +118,15 @@ class Creation:
         try:
             host.channel.go()
         except (BrokenPipeError, ConnectionResetError):
-            raise self._unexpected_end() from None
+            raise self.launch.unexpected_end() from None
 
     def _late_steps(self) -> dict[str, list[str]]:
         """What may fail after `start` let the init go: how that verb finds the property again."""
         rows: dict[str, list[str]] = {}
-        for number, step in enumerate(self.init_steps):
+        for number, step in enumerate(self.launch.init_steps):
             if step.moment in (moments.HOOKS_START, moments.EXEC):
                 rows[str(number)] = [step.text, step.pointer]
         return rows
-
-    def _run_host_steps(self, when: tuple[int, ...]) -> None:
-        for step in self.steps:
-            if step.moment in when and step.run is not None:
-                _run_host_step(step, self.host)
-
-    def _spawn(self) -> None:
-        host, site = self.host, self.site
-        host.channel = channel.Channel()
-        host.push(host.channel.close)
-        first = site.first_fd
-        host.give(first, calls.sealed_memfd("pyruntime-tape", self.tape.bytes))
-        host.give(first + 1, host.channel.theirs)
-        if self.inline:
-            host.give(first + 2, host.channel.theirs)
-            host.give(first + 3, host.channel.theirs)
-        else:
-            start, report = host.entry.make_fifos()
-            host.give(first + 2, start)
-            host.give(first + 3, report)
-        init_fd = calls.init_memfd()
-        facts = posix.fstat(init_fd)
-        host.record["initExe"] = [facts.st_dev, facts.st_ino]
-        cgroup_fd = (
-            -1 if host.cgroup is None or host.cgroup.unified_fd is None else host.cgroup.unified_fd
-        )
-        try:
-            host.pid, host.pidfd = calls.spawn(
-                namespaces.clone_flags(site), cgroup_fd, init_fd, host.ordered_fds(), first
-            )
-        except KernelError as error:
-            raise StepError(
-                f"unable to start container process: {error.strerror}",
-                "/linux/namespaces",
-                errno=error.errno or 0,
-            ) from error
-        finally:
-            posix.close(init_fd)
-        host.push(self._kill)
-        host.close_handed()
 
     def _identify(self) -> None:
         """Pid and start time are on record before the init can be let go."""
@@ -183,46 +134,10 @@ class Creation:
         facts = proc.stat_of(host.pid)
         host.record["pid"] = host.pid
         host.record["startTime"] = facts[1] if facts else 0
+        host.record["initExe"] = host.init_exe
         if host.cgroup is not None:
             host.record["cgroup"] = driver.record(host.cgroup)
         host.entry.write_record(host.record)
-
-    def _let_go_on(self) -> None:
-        """An init that ended meanwhile may have said why: the next message, or the end of them, tells."""
-        try:
-            self.host.channel.go()
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-
-    def _send_pidfd(self) -> None:
-        from pyruntime.runtime.console import send_descriptor
-
-        send_descriptor(self.request.pidfd_socket, self.host.pidfd, b"pidfd", "pidfd socket")
-
-    def _converse(self) -> None:
-        """Serves the init until it is ready; its error, or its end, becomes ours."""
-        host = self.host
-        by_sync = {step.moment: step for step in self.init_steps if step.run is not None}
-        while True:
-            message = host.channel.receive()
-            if message is None:
-                raise self._unexpected_end()
-            if message.type == channel.READY:
-                return
-            if message.type == channel.SYNC:
-                for step in by_sync.values():
-                    _run_host_step(step, host)
-                self._let_go_on()
-            elif message.type == channel.TERMINAL:
-                self._take_terminal(message)
-            elif message.type == channel.COPY:
-                self._copy_up(*message.fds)
-            elif message.type == channel.COPIED:
-                self._let_go_on()
-            elif message.type == channel.ERROR:
-                raise channel.failure(message, self.init_steps, self.request.container_id)
-            else:
-                raise InternalError(f"the init sent a message of type {message.type}")
 
     def _run_hooks(self) -> None:
         """The init waits before its pivot: late values for its own hooks, then the runtime's hooks."""
@@ -233,53 +148,10 @@ class Creation:
             buffer = self.site.hook_state.get(kind)
             if buffer is not None:
                 text = hooks.state_json(host.record, status).encode("utf-8", "surrogateescape")
-                host.channel.fill(self.tape.slots[buffer], text)
+                host.channel.fill(self.launch.tape.slots[buffer], text)
         for kind in ("prestart", "createRuntime"):
             if configured.get(kind):
                 hooks.run(kind, configured[kind], host.record, "creating")
-
-    def _take_terminal(self, message: channel.Message) -> None:
-        name = message.text.rstrip(b"\0")
-        if self.request.console_socket:
-            from pyruntime.runtime.console import send_master
-
-            try:
-                send_master(self.request.console_socket, message.fds[0], name)
-            finally:
-                posix.close(message.fds[0])
-        else:
-            self.terminal_fd = message.fds[0]
-
-    def _copy_up(self, source: int, target: int) -> None:
-        from pyruntime.runtime.copying import copy_tree
-
-        try:
-            copy_tree(source, target)
-        except OSError as error:
-            number = error.errno or 0
-            raise StepError(f"tmpcopyup: {strerror(number)}", "/mounts", errno=number) from error
-        finally:
-            posix.close(source)
-            posix.close(target)
-
-    def _unexpected_end(self) -> Exception:
-        from pyruntime.runtime.ends import describe_end
-
-        return describe_end(self.host.pid, self.host.record)
-
-    def _kill(self) -> None:
-        host = self.host
-        try:
-            posix.kill(
-                host.pid, 9
-            )  # our own child, not yet waited for: the pid cannot be another's
-        except ProcessLookupError:
-            pass
-        try:
-            posix.waitpid(host.pid, 0)
-        except ChildProcessError:
-            pass
-        posix.close(host.pidfd)
 
     def _abandon(self) -> None:
         """Backwards: the init, then what it and the host made, then the state directory."""
@@ -287,8 +159,7 @@ class Creation:
 
         host = self.host
         host.close_handed()
-        if self.terminal_fd >= 0:
-            posix.close(self.terminal_fd)
+        self.launch.close_terminal()
         try:
             host.roll_back()
             holdings.release_all(host.entry)
@@ -364,15 +235,3 @@ def _check_preserved(count: int) -> None:
             posix.fstat(fd)
         except OSError:
             raise UsageError(f"descriptor {fd} of --preserve-fds is not open") from None
-
-
-def _run_host_step(step: Step, host: Host) -> None:
-    assert step.run is not None
-    try:
-        step.run(host)
-    except OSError as error:
-        number = error.errno or 0
-        where = f" ({step.pointer})" if step.pointer else ""
-        raise StepError(
-            f"{step.text}{where}: {strerror(number)}", step.pointer, errno=number
-        ) from error

@@ -31,14 +31,14 @@ def run(request: CreateRequest) -> int:
     signals = None if request.detach else Signals()
     try:
         if terminal >= 0:
-            resize(terminal, creation.terminal_fd)  # before the program can ask for it
+            resize(terminal, creation.launch.terminal_fd)  # before the program can ask for it
         _start(creation, host)
         host.entry.unlock()
         if signals is None:
             posix.close(host.pidfd)
             host.entry.close()
             return 0
-        status = Relay(host.pid, host.pidfd, signals, creation.terminal_fd, terminal).run()
+        status = Relay(host.pid, host.pidfd, signals, creation.launch.terminal_fd, terminal).run()
     except BaseException:
         _end(host)
         _destroy(host, request)
@@ -61,12 +61,12 @@ def _start(creation: Creation, host: Host) -> None:
 
         raise describe_end(host.pid, host.record)
     if message.type == channel.ERROR:
-        raise channel.failure(message, creation.init_steps, host.record["id"])
+        raise channel.failure(message, creation.launch.init_steps, host.record["id"])
     if message.type != channel.ABOUT_TO_EXEC:
         raise InternalError(f"the init sent a message of type {message.type}")
     message = host.channel.receive()
     if message is not None:
-        raise channel.failure(message, creation.init_steps, host.record["id"])
+        raise channel.failure(message, creation.launch.init_steps, host.record["id"])
     host.record["status"] = "running"
     host.entry.write_record(host.record)
     configured = (host.spec.get("hooks") or {}).get("poststart")

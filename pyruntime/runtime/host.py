@@ -28,9 +28,15 @@ class Host:
         "spec",
         "record",
         "cgroup",
+        "task_fds",
+        "join_fd",
         "fds",
         "pid",
         "pidfd",
+        "init_exe",
+        "container_pid",
+        "container_pidfd",
+        "spawned",
         "channel",
         "run_hooks",
         "_undo",
@@ -44,9 +50,15 @@ class Host:
         self.spec = spec
         self.record = record
         self.cgroup: Cgroup | None = None
+        self.task_fds: list[int] = []  # exec: v1 `tasks` files of the container's groups
+        self.join_fd: int | None = None  # exec: the unified group
         self.fds: dict[int, int] = {}  # the init's number: our descriptor
         self.pid = 0
         self.pidfd = -1
+        self.init_exe = [0, 0]  # st_dev, st_ino of the init's memfd
+        self.container_pid = 0  # exec: the init of the container that is joined
+        self.container_pidfd = -1
+        self.spawned: list[Callable[[], None]] = []  # what is put back once the init is there
         self.channel: Any = None
         self.run_hooks: Callable[[], None] = lambda: None
         self._undo: list[Callable[[], None]] = []
@@ -62,6 +74,28 @@ class Host:
     def push(self, undo: Callable[[], None]) -> None:
         """Something was made; `undo` unmakes it should the creation fail."""
         self._undo.append(undo)
+
+    def after_spawn(self, restore: Callable[[], None]) -> None:
+        """The init inherits what this process is for the moment; `restore` makes us what we were."""
+        self.spawned.append(restore)
+
+    @property
+    def cgroup_fd(self) -> int:
+        """The unified group the init is cloned into; -1 for none."""
+        fd = self.cgroup.unified_fd if self.cgroup is not None else self.join_fd
+        return -1 if fd is None else fd
+
+    def write_id_maps(self, uids: list[dict[str, Any]], gids: list[dict[str, Any]]) -> None:
+        """Of the new user namespace the init is in."""
+        from pyruntime.runtime import idmaps
+
+        idmaps.write(self.pid, uids, gids)
+
+    def compare_id_maps(self, uids: list[dict[str, Any]], gids: list[dict[str, Any]]) -> None:
+        """Of the user namespace the init has joined."""
+        from pyruntime.runtime import idmaps
+
+        idmaps.compare(self.pid, uids, gids)
 
     def ordered_fds(self) -> list[int]:
         """All handed descriptors in the order of their numbers, which have no gaps."""

@@ -18,7 +18,7 @@ import fcntl
 import posix
 
 from pyruntime import errors
-from pyruntime.lib import files, jsondoor
+from pyruntime.lib import files, jsondoor, proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,16 +45,12 @@ def default_root() -> str:
     if user == 0 and posix.environ.get(b"USER", b"root") in (b"", b"root"):
         return DEFAULT_ROOT
     own = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
-    if own[:1] != "/" or (user == 0 and not _in_user_namespace()):
+    if own[:1] != "/" or (user == 0 and not proc.in_user_namespace()):
         return DEFAULT_ROOT
     # Run set-uid or set-gid, the environment is that of somebody else.
     if user != posix.getuid() or posix.getegid() != posix.getgid():
         return DEFAULT_ROOT
     return f"{own}/pyruntime"
-
-
-def _in_user_namespace() -> bool:
-    return files.read_file("/proc/self/uid_map", 1 << 16).split() != [b"0", b"0", b"4294967295"]
 
 
 def check_id(container_id: str) -> None:

@@ -18,6 +18,7 @@ PINNED = {
     "no process": "no such process",  # containerd and CRI-O
     "started": "cannot start an already running container",
     "start stopped": "cannot start a container that has stopped",
+    "exec stopped": "cannot exec in a stopped container",
     "no config": "JSON specification file config.json not found",
     "not in path": "executable file not found in $PATH",  # Docker and Podman: exit status 127
 }

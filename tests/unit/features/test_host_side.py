@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from pyruntime.errors import PyruntimeError, UnsupportedError
+from pyruntime.errors import PyruntimeError
 from pyruntime.features import namespaces
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from tests.lib.plans import BASE, findings, planned, site, spec, without_namespace, words
+from pyruntime.plan.step import accepted
+from tests.lib.plans import BASE, Plan, findings, planned, site, spec, without_namespace, words
 
 KINDS = {
     "pid": 0x20000000,
@@ -57,12 +58,52 @@ def test_the_loopback_comes_up_in_a_new_network() -> None:
     assert not planned(spaces({"type": "network", "path": "/n"})).at(moments.LOOPBACK)
 
 
-@pytest.mark.parametrize(
-    "entry", [{"type": "user"}, {"type": "time"}, {"type": "pid", "path": "/p"}]
-)
-def test_what_is_not_there_yet(entry: dict[str, str]) -> None:
-    with pytest.raises(UnsupportedError, match="/linux/namespaces"):
-        planned(spaces(entry))
+def names(plan: Plan, moment: int) -> list[Any]:
+    return [words(op)[:2] for step in plan.at(moment) for op in step.ops]
+
+
+MAPS = {"linux__uidMappings": [{"containerID": 5, "hostID": 9, "size": 3}]}
+
+
+@pytest.mark.parametrize("entry", ["user", "time", {"type": "pid", "path": "/p"}])
+def test_what_the_clone_cannot_make_is_entered_by_the_init(entry: Any) -> None:
+    plan = planned(spaces(entry, "uts", "mount"))
+    assert plan.site.staged and namespaces.clone_flags(plan.site) == 0
+    assert names(plan, moments.NEW_NAMESPACES) == [("unshare", lib.CLONE_NEWUTS | lib.CLONE_NEWNS)]
+    assert bool(plan.at(moments.CLONE)) == (entry != "user")
+    assert not planned(spaces("pid", "uts")).site.staged
+
+
+def test_only_a_clone_is_in_a_new_pid_namespace() -> None:
+    clone = planned(spaces("user", "pid")).at(moments.CLONE)[0].ops[0]
+    assert words(clone) == ("CLONE", 4, lib.CLONE_NEWPID)
+    assert words(planned(spaces({"type": "pid", "path": "/p"})).at(moments.CLONE)[0].ops[0])[2] == 0
+
+
+def test_a_user_namespace_comes_before_what_it_shall_own_and_after_what_it_may_not_enter() -> None:
+    plan = planned(spaces("user", {"type": "network", "path": "/n"}, "uts"))
+    order = [name for name in plan.moments if name in ("JOIN", "USER_NAMESPACE", "NEW_NAMESPACES")]
+    assert order == ["JOIN", "USER_NAMESPACE", "NEW_NAMESPACES"]
+    assert plan.at(moments.JOIN)[0].ops[0][3] == accepted(
+        (1,)
+    )  # tried again as the namespace's root
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_dumpable_only_while_an_ordinary_user_writes_the_maps(user: bool) -> None:
+    plan = planned(spec(linux__namespaces=[{"type": "user"}], **MAPS), unprivileged_user=user)
+    calls = names(plan, moments.USER_NAMESPACE)
+    assert (("prctl", lib.PR_SET_DUMPABLE) in calls) == user
+    assert ("prctl", lib.PR_SET_DUMPABLE) in names(plan, moments.NAMESPACE_ROOT)
+    assert ("setresuid", 5) in names(plan, moments.NAMESPACE_ROOT)
+
+
+def test_a_joined_user_namespace_is_never_entered_dumpable() -> None:
+    plan = planned(spaces({"type": "user", "path": "/u"}), unprivileged_user=True)
+    ones = [
+        op for step in plan.steps for op in step.ops if words(op)[-2:] == (lib.PR_SET_DUMPABLE, 1)
+    ]
+    assert not ones
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pyruntime.plan import moments
+from pyruntime.plan.step import SYNC
 from tests.lib.plans import Plan, planned, site, spec
 
 HOOK = {"path": "/bin/true"}
@@ -65,7 +66,20 @@ def other_plans() -> list[Plan]:
         planned(spec(linux__namespaces=joined)),
         planned(spec(linux__namespaces=[])),
         planned(),
+        planned(
+            spec(linux__namespaces=[*joined, {"type": "user", "path": "/p"}, {"type": "time"}])
+        ),
+        in_user_namespace(),
+        in_user_namespace(privileged=False, unprivileged_user=True),
     ]
+
+
+def in_user_namespace(**facts: Any) -> Plan:
+    document = spec(**RICH, linux__namespaces=[{"type": kind} for kind in (*KINDS, "user", "time")])
+    maps = [{"containerID": 0, "hostID": 1000, "size": 65536}]
+    document["linux"] |= {"uidMappings": maps, "gidMappings": maps}
+    document["linux"]["timeOffsets"] = {"monotonic": {"secs": 5, "nanosecs": 0}}
+    return planned(document, **facts)
 
 
 CONDUCTED = {
@@ -86,20 +100,18 @@ def test_the_names_are_their_places() -> None:
     assert all(why and why[-1] != "." for _, _, why in moments.TABLE)
 
 
-@pytest.mark.parametrize("plan", other_plans(), ids=range(8))
+@pytest.mark.parametrize("plan", other_plans(), ids=range(11))
 def test_each_side_acts_at_its_moments(plan: Plan) -> None:
     for step in plan.steps:
         side = moments.SIDES[step.moment]
+        assert (step.run is not None) == (side == "host") or side == "both", step.text
         if side == "host":
-            assert step.run is not None, step.text
-        else:
-            assert step.run is None, step.text
-        if side == "host" and step.ops:
-            # Both sides: the init asks by a sync, the host answers.
-            assert step.moment == moments.HOOKS_RUNTIME, step.text
+            assert not step.ops, step.text
+        if side == "both" and step.run is not None:
+            assert step.ops[-1][0] == SYNC, step.text  # the init asks, the host answers
 
 
-@pytest.mark.parametrize("plan", other_plans(), ids=range(8))
+@pytest.mark.parametrize("plan", other_plans(), ids=range(11))
 def test_the_order_is_that_of_the_table(plan: Plan) -> None:
     numbers = [step.moment for step in plan.steps]
     assert numbers == sorted(numbers)
@@ -146,7 +158,7 @@ DEFAULTS = {
 """Properties that have an effect when they are absent."""
 
 
-@pytest.mark.parametrize("plan", other_plans(), ids=range(8))
+@pytest.mark.parametrize("plan", other_plans(), ids=range(11))
 def test_every_step_names_what_asked_for_it(plan: Plan) -> None:
     for step in plan.steps:
         assert step.text
@@ -154,7 +166,7 @@ def test_every_step_names_what_asked_for_it(plan: Plan) -> None:
         assert resolves(plan.spec, step.pointer) or step.pointer in DEFAULTS, step.pointer
 
 
-@pytest.mark.parametrize("plan", other_plans(), ids=range(8))
+@pytest.mark.parametrize("plan", other_plans(), ids=range(11))
 def test_the_tape_of_a_plan_is_playable(plan: Plan) -> None:
     """The decoder applies the init's own checks; the last thing a tape does is the exec."""
     tape = plan.tape()

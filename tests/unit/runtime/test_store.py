@@ -144,7 +144,7 @@ def test_the_default_root(
     monkeypatch.setattr("posix.geteuid", lambda: uid)
     monkeypatch.setattr("posix.getuid", lambda: uid)
     monkeypatch.setattr("posix.environ", env)
-    monkeypatch.setattr(store, "_in_user_namespace", lambda: nested)
+    monkeypatch.setattr(store.proc, "in_user_namespace", lambda: nested)
     assert store.default_root() == expected
 
 

@@ -1,0 +1,218 @@
+"""From a plan to an init that is ready: the spawn, and the talk with it over its socket.
+
+`create`, `run` and `exec` differ in what they plan and in what they write down; what happens between the clone and
+the message `ready` is the same and has its home here.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pyruntime.errors import InternalError, KernelError, StepError, strerror
+from pyruntime.features import namespaces
+from pyruntime.kernel import calls
+from pyruntime.plan import moments
+from pyruntime.plan.tape import Tape
+from pyruntime.runtime import channel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyruntime.plan.step import Step
+    from pyruntime.runtime.host import Host
+
+BEFORE_SPAWN = (moments.CGROUP, moments.SOURCES, moments.SPAWN)
+
+
+class Launch:
+    """One process on its way into a container. `identified` is called once, when it is known who it is: the init
+    itself, or the clone it ended in; the process waits meanwhile."""
+
+    def __init__(
+        self,
+        host: Host,
+        steps: list[Step],
+        identified: Callable[[], None],
+        *,
+        console_socket: str = "",
+        pidfd_socket: str = "",
+    ) -> None:
+        self.host = host
+        self.steps = steps
+        self.init_steps = [step for step in steps if step.ops]
+        self.identified = identified
+        self.console_socket = console_socket
+        self.pidfd_socket = pidfd_socket
+        self.terminal_fd = -1  # the pty's master, where no socket takes it
+        self.tape: Tape
+        # A stage that ends without telling of its clone must not be waited for: the clone holds the socket.
+        self.stage_fd = -1
+
+    def make_ready(self, start: int = -1, report: int = -1) -> None:
+        """Everything up to the message `ready`; `start` and `report` are fifos, the socket serves for both
+        without them."""
+        host, site = self.host, self.host.site
+        self.tape = Tape(self.init_steps)
+        calls.close_on_exec_from(3 + site.preserve_fds)
+        self._run_host_steps(BEFORE_SPAWN)
+        self._spawn(start, report)
+        for undo in host.spawned:
+            undo()
+        if any(step.moment == moments.CLONE for step in self.init_steps):
+            self.stage_fd = host.pidfd
+        else:
+            self._identify()
+        self._converse()
+
+    def _identify(self) -> None:
+        self.identified()
+        self._run_host_steps((moments.IDENTITY,))
+        if self.pidfd_socket:
+            from pyruntime.runtime.console import send_descriptor
+
+            send_descriptor(self.pidfd_socket, self.host.pidfd, b"pidfd", "pidfd socket")
+
+    def _run_host_steps(self, when: tuple[int, ...]) -> None:
+        for step in self.steps:
+            if step.moment in when and step.run is not None:
+                _run_host_step(step, self.host)
+
+    def _spawn(self, start: int, report: int) -> None:
+        host, site = self.host, self.host.site
+        host.channel = channel.Channel()
+        host.push(host.channel.close)
+        first = site.first_fd
+        host.give(first, calls.sealed_memfd("pyruntime-tape", self.tape.bytes))
+        host.give(first + 1, host.channel.theirs)
+        host.give(first + 2, start if start >= 0 else host.channel.theirs)
+        host.give(first + 3, report if report >= 0 else host.channel.theirs)
+        init_fd = calls.init_memfd()
+        facts = posix.fstat(init_fd)
+        host.init_exe = [facts.st_dev, facts.st_ino]
+        flags = namespaces.clone_flags(site)
+        try:
+            host.pid, host.pidfd = calls.spawn(
+                flags, host.cgroup_fd, init_fd, host.ordered_fds(), first
+            )
+        except KernelError as error:
+            raise StepError(
+                f"unable to start container process: {error.strerror}",
+                "/linux/namespaces",
+                errno=error.errno or 0,
+            ) from error
+        finally:
+            posix.close(init_fd)
+        host.push(self._kill)
+        host.close_handed()
+
+    def _converse(self) -> None:
+        """Serves the init until it is ready; its error, or its end, becomes ours."""
+        host = self.host
+        while True:
+            message = host.channel.receive(self.stage_fd)
+            if message is None:
+                raise self.unexpected_end()
+            if message.type == channel.READY:
+                return
+            if message.type == channel.SYNC:
+                _run_host_step(self.init_steps[message.step], host)
+                self._let_go_on()
+            elif message.type == channel.CLONED:
+                self._adopt(message.number)
+            elif message.type == channel.TERMINAL:
+                self._take_terminal(message)
+            elif message.type == channel.COPY:
+                self._copy_up(*message.fds)
+            elif message.type == channel.COPIED:
+                self._let_go_on()
+            elif message.type == channel.ERROR:
+                raise channel.failure(message, self.init_steps, host.site.container_id)
+            else:
+                raise InternalError(f"the init sent a message of type {message.type}")
+
+    def _adopt(self, pid: int) -> None:
+        """The stage's clone takes its place. Only a child of ours is believed to be it."""
+        host = self.host
+        if self.stage_fd < 0:
+            raise InternalError("the init told of a clone nobody asked for")
+        try:
+            pidfd = posix.pidfd_open(pid)
+            posix.waitid(posix.P_PIDFD, pidfd, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
+        except (ProcessLookupError, ChildProcessError):
+            raise InternalError(f"the init's clone {pid} is not a child of ours") from None
+        posix.waitpid(host.pid, 0)
+        posix.close(host.pidfd)
+        host.pid, host.pidfd = pid, pidfd
+        self.stage_fd = -1
+        self._identify()
+        self._let_go_on()
+
+    def _let_go_on(self) -> None:
+        """An init that ended meanwhile may have said why: the next message, or the end of them, tells."""
+        try:
+            self.host.channel.go()
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+
+    def _take_terminal(self, message: channel.Message) -> None:
+        name = message.text.rstrip(b"\0")
+        if self.console_socket:
+            from pyruntime.runtime.console import send_master
+
+            try:
+                send_master(self.console_socket, message.fds[0], name)
+            finally:
+                posix.close(message.fds[0])
+        else:
+            self.terminal_fd = message.fds[0]
+
+    def _copy_up(self, source: int, target: int) -> None:
+        from pyruntime.runtime.copying import copy_tree
+
+        try:
+            copy_tree(source, target)
+        except OSError as error:
+            number = error.errno or 0
+            raise StepError(f"tmpcopyup: {strerror(number)}", "/mounts", errno=number) from error
+        finally:
+            posix.close(source)
+            posix.close(target)
+
+    def unexpected_end(self) -> Exception:
+        """The init is gone without a word: why."""
+        from pyruntime.runtime.ends import describe_end
+
+        return describe_end(self.host.pid, self.host.record)
+
+    def _kill(self) -> None:
+        host = self.host
+        try:
+            posix.kill(
+                host.pid, 9
+            )  # our own child, not yet waited for: the pid cannot be another's
+        except ProcessLookupError:
+            pass
+        try:
+            posix.waitpid(host.pid, 0)
+        except ChildProcessError:
+            pass
+        posix.close(host.pidfd)
+
+    def close_terminal(self) -> None:
+        if self.terminal_fd >= 0:
+            posix.close(self.terminal_fd)
+            self.terminal_fd = -1
+
+
+def _run_host_step(step: Step, host: Host) -> None:
+    if step.run is None:
+        raise InternalError(f"the init waits at `{step.text}`, and nobody knows for what")
+    try:
+        step.run(host)
+    except OSError as error:
+        number = error.errno or 0
+        where = f" ({step.pointer})" if step.pointer else ""
+        raise StepError(
+            f"{step.text}{where}: {strerror(number)}", step.pointer, errno=number
+        ) from error
