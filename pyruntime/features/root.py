@@ -26,7 +26,7 @@ from pyruntime.features.propagation import PROPAGATIONS, default_propagation
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import Reg, Step, expect, load, sys
+from pyruntime.plan.step import Reg, Step, expect, jump, load, sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 PROPERTIES = ("root.path", "root.readonly", "linux.rootfsPropagation")
 
-EXDEV = 18
+EACCES, EXDEV = 13, 18
+DIRECTORY_FLAGS = lib.O_PATH | lib.O_DIRECTORY | lib.O_NOFOLLOW | lib.O_CLOEXEC
 
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -159,9 +160,19 @@ def _open_tree(rootfs: str, propagation: int) -> int:
 
 
 def _attach(site: Site) -> list[Any]:
+    """The root of a user namespace may have no way to the root's path. Then / itself is covered, which our own view of
+    it does not notice; only hooks in the container that look for the path miss it."""
     at = Reg("at")
+    place = _find_place(site, at)
+    if site.has("user"):
+        top = sys(lib.NR_openat, lib.AT_FDCWD, "/", DIRECTORY_FLAGS, 0, out=at)
+        first = sys(
+            lib.NR_openat, lib.AT_FDCWD, site.rootfs, DIRECTORY_FLAGS, 0,
+            out=at, ok=(EACCES,), skip=len(place),
+        )  # fmt: skip
+        place = [first, *place[1:], jump(1), top]
     return [
-        *_find_place(site, at),
+        *place,
         sys(lib.NR_move_mount, site.root, "", at, "", MOVE_FLAGS),
         sys(lib.NR_close, at),
     ]
@@ -184,10 +195,9 @@ def _clone_and_attach(site: Site, propagation: int) -> list[Any]:
 
 def _find_place(site: Site, at: Reg) -> list[Any]:
     """The directory at the root's path, seen from our namespace, must be the one the host opened."""
-    flags = lib.O_PATH | lib.O_DIRECTORY | lib.O_NOFOLLOW | lib.O_CLOEXEC
     inode, major, minor = Reg("inode"), Reg("major"), Reg("minor")
     return [
-        sys(lib.NR_openat, lib.AT_FDCWD, site.rootfs, flags, 0, out=at),
+        sys(lib.NR_openat, lib.AT_FDCWD, site.rootfs, DIRECTORY_FLAGS, 0, out=at),
         statx_of(site.root),
         load(INODE, 8, inode),
         load(DEV_MAJOR, 4, major),

@@ -23,10 +23,19 @@ def status(record: dict[str, Any], entry: Entry) -> str:
             return "creating"
         return "stopped"
     if recorded == "starting":
-        recorded = "created" if proc.exe_of(record["pid"]) == record["initExe"] else "running"
+        recorded = "created" if _is_waiting(record) else "running"
     if recorded == "running" and is_frozen(record):
         return "paused"
     return str(recorded)
+
+
+def _is_waiting(record: dict[str, Any]) -> bool:
+    """An ordinary user may not see which program the init is, for it cannot be looked into; of the container's own
+    program he may."""
+    try:
+        return proc.exe_of(record["pid"]) == record["initExe"]
+    except PermissionError:
+        return True
 
 
 def is_alive(record: dict[str, Any]) -> bool:

@@ -46,6 +46,17 @@ def test_starting_is_decided_by_the_program(container: FakeContainer) -> None:
     assert now(container) == "running"
 
 
+def test_an_init_that_may_not_be_looked_at_is_still_waiting(
+    container: FakeContainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(pid: int) -> None:
+        raise PermissionError(13, "")
+
+    container.spawn("starting")
+    monkeypatch.setattr(status.proc, "exe_of", refuse)
+    assert now(container) == "created"
+
+
 def test_creating_without_an_init_is_decided_by_the_lock(container: FakeContainer) -> None:
     container.write(status="creating")
     assert now(container) == "stopped"
