@@ -10,6 +10,7 @@ import pytest
 from tests.lib import hostile
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
+from tests.lib.patience import since
 from tests.lib.tripwire import Tripwire
 
 PASSWDS: dict[str, object] = {
@@ -35,7 +36,7 @@ def test_passwd(bundle: Bundle, name: str) -> None:
     begun = time.monotonic()
     with Box(bundle.inside("report"), patience=5) as box:
         outcome = box.run()
-        assert time.monotonic() - begun < 3
+        assert since(begun) < 3
         assert outcome.code == 0, str(outcome)
         assert outcome.facts.environment["HOME"].startswith("/")
 

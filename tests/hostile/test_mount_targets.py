@@ -13,6 +13,7 @@ import pytest
 from tests.lib import facts, hostile
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
+from tests.lib.patience import deadline as scaled_deadline
 from tests.lib.tripwire import Tripwire
 
 ENDLESS = {"self", "loop"}
@@ -106,7 +107,7 @@ def race(
         source / "file", "/volume/dir/file"
     )
     bundle.mount("/volume/dir/new/deep", "tmpfs", "t").bind(source / "file", "/volume/dir/made")
-    end = time.monotonic() + seconds
+    end = scaled_deadline(seconds)
     count = 0
     with Tripwire(outside), hostile.Swapping(volume / "dir", volume / "link"):
         while time.monotonic() < end and count < limit:

@@ -13,6 +13,7 @@ import pytest
 from tests.lib import hostile
 from tests.lib.box import Box, refused
 from tests.lib.bundle import Bundle
+from tests.lib.patience import deadline as scaled_deadline
 from tests.lib.tripwire import Tripwire
 
 FAKE: hostile.Tree = {
@@ -123,7 +124,7 @@ def race(bundle: Bundle, outside: Path, seconds: float, limit: int) -> None:
     hostile.build(bundle.rootfs, {"fake": FAKE, "proclink": hostile.Link("/fake"), "proc": {}})
     bundle.set("linux.sysctl", SYSCTLS).set("process.oomScoreAdj", 700)
     bundle.inside("cat", "/proc/sys/net/ipv4/ip_forward", "--", "report")
-    end = time.monotonic() + seconds
+    end = scaled_deadline(seconds)
     count = 0
     swapping = hostile.Swapping(bundle.rootfs / "proc", bundle.rootfs / "proclink")
     with Tripwire(bundle.rootfs / "fake/sys", bundle.rootfs / "fake/self", outside), swapping:

@@ -12,6 +12,7 @@ import pytest
 from tests.lib import leaks
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
+from tests.lib.patience import deadline as scaled_deadline
 
 EXPECTED = (
     "container init ended",
@@ -54,7 +55,7 @@ def together(box: Box, verbs: int, rng: random.Random) -> None:
 
 def storm(bundle: Bundle, seconds: float, verbs: int, limit: int) -> None:
     rng = random.Random(7)
-    end = time.monotonic() + seconds
+    end = scaled_deadline(seconds)
     count = 0
     with Box(bundle.inside("pause")) as box:
         bundle.write(box.id)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.lib.box import Box, refused, report, run
 from tests.lib.bundle import Bundle
+from tests.lib.patience import deadline as scaled_deadline
 
 pytestmark = pytest.mark.covers("linux.seccomp")
 
@@ -293,7 +294,7 @@ def test_the_filter_stands_while_created_processes_wait(bundle: Bundle) -> None:
     with Box(bundle.set("linux.seccomp", profile(rule("kcmp")))) as box:
         box.create()
         status = Path(f"/proc/{box.pid}/status")
-        deadline = time.monotonic() + 3
+        deadline = scaled_deadline(3)
         while "Seccomp:\t2\n" not in status.read_text():
             assert time.monotonic() < deadline, "the init waits without its filter"
             select.select(

@@ -28,6 +28,7 @@ from typing import IO, Any
 
 from tests.lib import facts, kernel, programs
 from tests.lib.bundle import Bundle
+from tests.lib.patience import deadline as scaled_deadline
 
 PATIENCE = 15.0
 MARKER = f"pt{os.getpid()}x"
@@ -77,7 +78,7 @@ def pump(
     streams: Sequence[Stream], done: Callable[[], bool], pidfd: int | None, patience: float
 ) -> bool:
     """Reads the streams until `done()`; wakes up for data and for the end of the process of `pidfd`."""
-    deadline = time.monotonic() + patience
+    deadline = scaled_deadline(patience)
     while True:
         for stream in streams:
             stream.drain()

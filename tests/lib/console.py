@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from tests.lib.patience import deadline as scaled_deadline
+
 
 class Terminal:
     """A pty master with the text that came out of it."""
@@ -25,7 +27,7 @@ class Terminal:
 
     def read_until(self, text: str, patience: float = 20.0) -> str:
         """Reads until the text appears or the terminal hangs up; returns everything so far."""
-        deadline = time.monotonic() + patience
+        deadline = scaled_deadline(patience)
         while text not in self.text:
             if not select.select([self.fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 raise AssertionError(f"{text!r} did not appear on the terminal, but: {self.text!r}")

@@ -18,8 +18,9 @@ from types import TracebackType
 from tests.lib import leaks, programs
 from tests.lib.box import unique_id
 from tests.lib.bundle import Bundle
+from tests.lib.patience import scaled
 
-PATIENCE = 30.0
+PATIENCE = scaled(30.0)
 TOMBSTONE = "~"
 """A state directory whose id is free already; the next delete of any container buries it."""
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.lib import facts
 from tests.lib.box import MARKER
+from tests.lib.patience import deadline as scaled_deadline
 
 SYSCTLS = """kernel/core_pattern kernel/domainname kernel/hostname kernel/msgmax kernel/msgmnb kernel/msgmni
 kernel/sem kernel/shmall kernel/shmmax kernel/shmmni kernel/shm_rmid_forced kernel/sysrq kernel/pid_max
@@ -144,7 +145,7 @@ def reap_ended(before: Host) -> None:
 
 def settled(before: Host, patience: float = 5.0) -> list[str]:
     """The differences that stay: the kernel frees keyrings and cgroups a moment after the last user."""
-    deadline = time.monotonic() + patience
+    deadline = scaled_deadline(patience)
     while True:
         reap_ended(before)
         differences = before.differences(Host.now())

@@ -26,11 +26,12 @@ from typing import Any
 from pyruntime.plan.step import Step
 from pyruntime.plan.tape import Tape
 from tests.lib import programs
+from tests.lib.patience import scaled
 
 SOURCE = programs.PROJECT / "native/init"
 FIRST = 200
 SOCKET, START, REPORT, HANDED = FIRST + 1, FIRST + 2, FIRST + 3, FIRST + 4
-PATIENCE = 5.0
+PATIENCE = scaled(5.0)
 
 # How the init ends, said by native/init: not started by us, refused, no exec, the host is gone.
 STRANGER, FAILED, RAN_OUT, ABANDONED = 110, 111, 112, 113
