@@ -4,6 +4,7 @@ PYTHON  ?= /usr/bin/python3
 PREFIX  ?= /usr/local
 DESTDIR ?=
 BENCH   ?=
+VM      ?=
 RUNTIME ?= $(CURDIR)/build/bin/pyruntime
 export PYTHON RUNTIME
 
@@ -77,8 +78,8 @@ conformance: build ## the specification's statements, tested on $(RUNTIME) (as r
 engines: build ## podman, containerd, … on top of pyruntime (as root)
 	$(PYTEST) tests/engines
 
-vm: build ## the suite on other kernels and cgroup layouts, in virtual machines
-	$(PYTEST) tests/vm
+vm: build ## the suite in a virtual machine with another kernel and cgroup layout; VM="--help" says more
+	$(PY) -m tests.vm $(VM)
 
 fuzz: build ## random input against oracles
 	$(PYTEST) tests/fuzz

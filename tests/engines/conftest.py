@@ -15,8 +15,8 @@ from tests.lib import kernel
 @pytest.fixture(scope="session", autouse=True)
 def orphans() -> Iterator[None]:
     """conmon and shims leave their parents; here they come to us, and are reaped at the end."""
-    if os.geteuid() != 0:
-        pytest.fail("the engines run as root here")
+    if os.geteuid() != 0 and "GUEST" not in os.environ:
+        pytest.fail("the engines run as root here; as an ordinary user in a session, by `make vm`")
     kernel.become_subreaper()
     yield
     while True:
@@ -34,7 +34,8 @@ def podman_engine(orphans: None, tmp_path_factory: pytest.TempPathFactory) -> It
     engine = Podman(tmp_path_factory.mktemp("podman"), parent)
     yield engine
     engine.close()
-    remove_groups(parent)
+    if os.geteuid() == 0:
+        remove_groups(parent)
 
 
 @pytest.fixture(params=["by path", "by name"])

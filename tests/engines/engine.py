@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 from tests.engines import image
-from tests.lib import programs
+from tests.lib import programs, stage
+from tests.lib.patience import scaled
 
-PATIENCE_S = 60
+PATIENCE_S = scaled(60)
 CGROUPS = Path("/sys/fs/cgroup")
 # Rlimits as an unprivileged machine allows them: without CAP_SYS_RESOURCE Podman's own defaults cannot be set.
 PODMAN_CONF = """
@@ -63,7 +64,7 @@ def runtime_executable(directory: Path) -> Path:
 
 def remove_groups(parent: str) -> None:
     """Engines leave their parent group; only rmdir is used, so nothing that is in use can go."""
-    for hierarchy in CGROUPS.iterdir():
+    for hierarchy in [CGROUPS] if stage.cgroup_layout() == "v2" else CGROUPS.iterdir():
         for directory, _, _ in os.walk(hierarchy / parent, topdown=False):
             Path(directory).rmdir()
 
@@ -78,6 +79,9 @@ class Engine:
         self.parent = parent
         self.runtime = runtime_executable(directory)
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(directory)}
+        for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"):
+            if name in os.environ and os.geteuid():
+                self.environment[name] = os.environ[name]
 
     def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         # Its own session and SIGKILL at the end: these programs hand SIGTERM on to the container and live on.
@@ -156,7 +160,9 @@ class Podman(Engine):
         self.command = [*self.base, f"--runtime={self.runtime}"]
         self.ok("load", "--input", str(image.write(directory / "image.tar")))
         # There is no network to give: names and addresses are not what is tested here.
-        self.usual = ["--network=none", f"--cgroup-parent=/{parent}"]
+        self.usual = ["--network=none"]
+        if os.geteuid() == 0:  # an ordinary user has no parent to name
+            self.usual.append(f"--cgroup-parent=/{parent}")
 
     def by_name(self) -> None:
         """Named as in the configuration: then errors come through --log and not through stderr."""
@@ -170,6 +176,8 @@ class Podman(Engine):
 
     def close(self) -> None:
         self.run("rm", "--force", "--all", "--time=0")
+        if os.geteuid():  # ends the process that keeps the user's namespaces
+            self.run("system", "migrate")
 
 
 class Containerd(Engine):

@@ -9,8 +9,14 @@ import pytest
 
 from tests.engines import image
 from tests.engines.engine import Podman
+from tests.lib.stage import cgroup_layout
 
 TINY = image.NAME
+# The files that hold them, and what 512 shares are there.
+LIMITS = {
+    False: ("memory/memory.limit_in_bytes pids/pids.max cpu/cpu.shares", "512"),
+    True: ("memory.max pids.max cpu.weight", "20"),
+}
 
 
 def test_output_and_success(podman: Podman) -> None:
@@ -81,12 +87,10 @@ def test_life_of_a_service(podman: Podman) -> None:
 
 
 def test_limits(podman: Podman) -> None:
-    files = "/sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max"
+    files, shares = LIMITS[cgroup_layout() == "v2"]
     options = ("--memory=64m", "--memory-swap=64m", "--pids-limit=50", "--cpu-shares=512")
-    done = podman.container(
-        *options, TINY, "sh", "-c", f"cat {files} /sys/fs/cgroup/cpu/cpu.shares"
-    )
-    assert done.stdout.split() == ["67108864", "50", "512"], done.stderr
+    done = podman.container(*options, TINY, "sh", "-c", f"cd /sys/fs/cgroup; cat {files}")
+    assert done.stdout.split() == ["67108864", "50", shares], done.stderr
 
 
 def test_user_host_name_and_capabilities(podman: Podman) -> None:
