@@ -33,9 +33,10 @@ def _is_waiting(record: dict[str, Any]) -> bool:
     """An ordinary user may not see which program the init is, for it cannot be looked into; of the container's own
     program he may."""
     try:
-        return proc.exe_of(record["pid"]) == record["initExe"]
+        found = proc.exe_of(record["pid"])
     except PermissionError:
         return True
+    return found is not None and found == list(record["initExe"])
 
 
 def is_alive(record: dict[str, Any]) -> bool:
