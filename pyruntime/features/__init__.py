@@ -85,6 +85,8 @@ def plan(spec: dict[str, Any], site: Site) -> list[Step]:
     steps: list[Step] = []
     for module in modules(spec):
         steps += module.plan(spec, site)
+    if site.notify:
+        steps += load("notification").plan(site)
     steps += root.check_steps(site)
     return _in_order(steps, site)
 

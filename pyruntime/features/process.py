@@ -11,7 +11,7 @@ import posix
 from pyruntime.errors import StepError, strerror
 from pyruntime.features.failures import failed_exec, missing_program
 from pyruntime.features.fields import MODE, S_IFIFO, S_IFMT, open_beneath, statx_of
-from pyruntime.features.inside import clean
+from pyruntime.features.inside import NOTIFY_DIRECTORY, NOTIFY_SOCKET, clean
 from pyruntime.kernel.native import lib
 from pyruntime.lib.files import read_file
 from pyruntime.plan import moments
@@ -187,6 +187,8 @@ def _program(process: dict[str, Any], site: Site) -> Iterator[Step]:
     args, env = process["args"], environment(process)
     if site.activated:
         env |= {"LISTEN_FDS": str(site.activated), "LISTEN_PID": "1"}
+    if site.notify:
+        env["NOTIFY_SOCKET"] = f"{NOTIFY_DIRECTORY}/{NOTIFY_SOCKET}"
     words: list[Any] = []
     home = None
     if not env.get("HOME"):

@@ -21,7 +21,7 @@ class Site:
     """What is known of host, bundle and command line."""
 
     __slots__ = (
-        "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "no_pivot", "new_keyring",
+        "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "notify", "no_pivot", "new_keyring",
         "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "machine",
         "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings",
         "exec", "privileged", "in_user_namespace", "unprivileged_user", "umask", "procfs_lent", "_procfs",
@@ -43,6 +43,7 @@ class Site:
         self.activated = 0  # how many of them come from socket activation
         self.inline = False  # `run`: start follows in the same process, over the socket
         self.terminal = False
+        self.notify = False  # somebody waits for the program's word that it is ready
         self.no_pivot = False
         self.new_keyring = True
         self.capabilities = (1 << 41) - 1

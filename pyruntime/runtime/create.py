@@ -67,6 +67,7 @@ class Creation:
         site.activated = activated
         site.inline = self.inline
         site.terminal = bool((spec.get("process") or {}).get("terminal"))
+        site.notify = bool(posix.environ.get(b"NOTIFY_SOCKET"))
         site.no_pivot = request.no_pivot
         site.new_keyring = not request.no_new_keyring
         site.capabilities = calls.permitted_capabilities()

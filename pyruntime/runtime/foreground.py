@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posix
 
-from pyruntime.errors import InternalError
+from pyruntime.errors import InternalError, StepError
 from pyruntime.kernel import calls
 from pyruntime.runtime import channel, hooks
 from pyruntime.runtime.create import Creation
@@ -16,6 +16,7 @@ from pyruntime.runtime.relay import Relay, Signals, find_terminal, resize
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.runtime.host import Host
+    from pyruntime.runtime.notify import Proxy
     from pyruntime.runtime.request import CreateRequest
 
 
@@ -29,16 +30,24 @@ def run(request: CreateRequest) -> int:
         terminal = find_terminal()
     host = creation.make()
     signals = None if request.detach else Signals()
+    proxy = None
     try:
+        if creation.site.notify:
+            proxy = _notify_proxy(host, request)
         if terminal >= 0:
             resize(terminal, creation.launch.terminal_fd)  # before the program can ask for it
         _start(creation, host)
         host.entry.unlock()
         if signals is None:
+            if proxy is not None:
+                _report_ready(proxy, host, request)
             posix.close(host.pidfd)
             host.entry.close()
             return 0
-        status = Relay(host.pid, host.pidfd, signals, creation.launch.terminal_fd, terminal).run()
+        relay = Relay(host.pid, host.pidfd, signals, creation.launch.terminal_fd, terminal, proxy)
+        status = relay.run()
+        if proxy is not None:
+            _report_ready(proxy, host, request)
     except BaseException:
         _end(host)
         _destroy(host, request)
@@ -47,9 +56,28 @@ def run(request: CreateRequest) -> int:
         host.channel.close()
         if signals is not None:
             signals.close()
+        if proxy is not None:
+            proxy.close()
     if not request.keep:
         _destroy(host, request)
     return 128 + (status & 0x7F) if status & 0x7F else status >> 8
+
+
+def _notify_proxy(host: Host, request: CreateRequest) -> Proxy | None:
+    """As runc: a service manager that is not there is no reason not to run."""
+    from pyruntime.runtime.notify import Proxy
+
+    try:
+        return Proxy(host.entry, host.pid if request.detach else posix.getpid(), request.log)
+    except StepError as error:
+        request.log.warning(error.message)
+        return None
+
+
+def _report_ready(proxy: Proxy, host: Host, request: CreateRequest) -> None:
+    proxy.wait(host.pidfd)
+    if proxy.failure is not None:
+        request.log.warning(proxy.failure.message)
 
 
 def _start(creation: Creation, host: Host) -> None:

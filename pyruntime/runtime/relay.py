@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyruntime.runtime.notify import Proxy
+
 # Not ours to pass on: children and urgent data are the runtime's own business, the size has its own way.
 KEPT = (_signal.SIGCHLD, _signal.SIGURG, _signal.SIGWINCH)
 UNCATCHABLE = (_signal.SIGKILL, _signal.SIGSTOP)
@@ -79,13 +81,20 @@ class Relay:
     """Runs until the init, our child `pid`, has ended; then its wait status is known."""
 
     def __init__(
-        self, pid: int, pidfd: int, signals: Signals, master: int = -1, terminal: int = -1
+        self,
+        pid: int,
+        pidfd: int,
+        signals: Signals,
+        master: int = -1,
+        terminal: int = -1,
+        proxy: Proxy | None = None,
     ) -> None:
         self.pid = pid
         self.pidfd = pidfd
         self.signals = signals
         self.master = master
         self.terminal = terminal
+        self.proxy = proxy
         self.stdin_open = master >= 0
         self.status: int | None = None
         self.raw = calls.RawTerminal(terminal) if terminal >= 0 else None
@@ -111,7 +120,11 @@ class Relay:
             poll.register(self.master, select.POLLIN)
         if self.stdin_open:
             poll.register(0, select.POLLIN)
+        for fd in self.proxy.fds() if self.proxy else ():
+            poll.register(fd, select.POLLIN)
         ready = {fd for fd, _ in poll.poll()}
+        if self.proxy:
+            self.proxy.serve(ready)
         if self.signals.fd in ready:
             for number in self.signals.arrived():
                 self._handle(number)

@@ -41,12 +41,20 @@ def check(record: dict[str, Any], now: str) -> None:
 
 
 def start(entry: Entry, record: dict[str, Any], log: Log) -> None:
-    """Returns when the program runs and its poststart hooks have run; the caller holds the lock."""
+    """Returns when the program runs and its poststart hooks have run; the caller holds the lock.
+
+    With NOTIFY_SOCKET in our environment the lock is given back then, and we wait for the program's word.
+    """
     init = signals.open_process(record)
     report = start_fd = guard = -1
+    proxy = None
     try:
         # After the descriptor: what is found to be the init now is the process behind it.
         check(record, status.status(record, entry))
+        if posix.environ.get(b"NOTIFY_SOCKET"):
+            from pyruntime.runtime.notify import Proxy
+
+            proxy = Proxy(entry, record["pid"], log)
         # The reader first: what the init reports may not find the fifo without one.
         report = _open_fifo(entry, FIFOS[1], posix.O_RDONLY)
         start_fd = _open_fifo(entry, FIFOS[0], posix.O_WRONLY)
@@ -56,12 +64,19 @@ def start(entry: Entry, record: dict[str, Any], log: Log) -> None:
         entry.write_record(record)
         posix.write(start_fd, b"s")
         _follow(report, init, entry, record)
+        _settle(entry, record, log)
+        _run_poststart(entry, record)
+        if proxy is not None:
+            entry.unlock()
+            proxy.wait(init)
+            if proxy.failure is not None:
+                raise proxy.failure
     finally:
         for fd in (guard, start_fd, report, init):
             if fd >= 0:
                 posix.close(fd)
-    _settle(entry, record, log)
-    _run_poststart(entry, record)
+        if proxy is not None:
+            proxy.close()
 
 
 def _open_fifo(entry: Entry, name: str, way: int) -> int:

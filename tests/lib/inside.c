@@ -22,6 +22,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -38,6 +39,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -48,6 +50,7 @@
 #include "inside_report.h"
 #include "inside_probes.h"
 #include "inside_spaces.h"
+#include "inside_notify.h"
 
 struct command {
 	const char *name;
@@ -90,6 +93,10 @@ static const struct command commands[] = {
 	{ "swap", 2, probe_swap },
 	{ "keep", 1, probe_keep },
 	{ "stalk", 2, probe_stalk },
+	{ "hold", 0, probe_hold },
+	{ "notify", 1, probe_notify },
+	{ "notify-fd", 1, probe_notify_fd },
+	{ "notify-many", 2, probe_notify_many },
 };
 
 static void run_one(int count, char **words)
