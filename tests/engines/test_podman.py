@@ -113,3 +113,47 @@ def test_refusal_reaches_the_user(podman: Podman) -> None:
     done = podman.container("--sysctl=kernel.nosuch=1", "--ipc=private", TINY, "true")
     assert done.returncode in (125, 126, 127)
     assert "kernel.nosuch" in done.stderr
+
+
+MAP = ("--uidmap=0:100000:65536", "--gidmap=0:200000:65536")
+
+
+def test_user_namespace(podman: Podman, tmp_path: Path) -> None:
+    """Volumes are the host's, devices too, and what is written belongs to the mapped user."""
+    tmp_path.chmod(0o777)
+    script = "cat /proc/self/uid_map; echo x >/data/made; echo y >/dev/null && id -u"
+    done = podman.container(*MAP, f"--volume={tmp_path}:/data", TINY, "sh", "-c", script)
+    assert done.stdout.split() == ["0", "100000", "65536", "0"], done.stderr
+    made = (tmp_path / "made").stat()
+    assert (made.st_uid, made.st_gid) == (100000, 200000)
+
+
+def test_user_namespace_and_terminal(podman: Podman) -> None:
+    status, seen = podman.on_terminal(
+        "run", "--rm", "--tty", "--user=7", *MAP, *podman.usual, TINY, "sh", "-c", "tty; id -u"
+    )
+    assert (status, seen.split()) == (0, ["/dev/pts/0", "7"])
+
+
+@pytest.mark.parametrize("users", [(), MAP], ids=["", "user namespace"])
+def test_joining_another_container(podman: Podman, users: tuple[str, ...]) -> None:
+    """As the containers of a pod do; where the first has a user namespace, that as well."""
+    usual = [word for word in podman.usual if not word.startswith("--network")]
+    podman.ok("run", "--detach", "--name=first", *users, *podman.usual, TINY, "sleep", "1000")
+    try:
+        kinds = ["pid", "ipc", "uts", "network", *(["userns"] if users else [])]
+        joined = [f"--{kind}=container:first" for kind in kinds]
+        look = "for n in pid ipc uts net user; do busybox readlink /proc/self/ns/$n; done; busybox tr '\\0' ' ' </proc/1/cmdline"
+        done = podman.run("run", "--rm", *usual, *joined, TINY, "sh", "-c", look)
+        pid = podman.ok("inspect", "--format={{.State.Pid}}", "first").strip()
+        spaces = [
+            str(Path(f"/proc/{pid}/ns/{n}").readlink()) for n in "pid ipc uts net user".split()
+        ]
+        assert done.stdout.split() == [*spaces, "sleep", "1000"], done.stderr
+    finally:
+        podman.ok("rm", "--force", "--time=0", "first")
+
+
+def test_pid_namespace_of_the_host(podman: Podman) -> None:
+    done = podman.container("--pid=host", TINY, "busybox", "readlink", "/proc/self/ns/pid")
+    assert done.stdout.strip() == str(Path("/proc/self/ns/pid").readlink()), done.stderr
