@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import shutil
@@ -63,10 +64,24 @@ def runtime_executable(directory: Path) -> Path:
 
 
 def remove_groups(parent: str) -> None:
-    """Engines leave their parent group; only rmdir is used, so nothing that is in use can go."""
+    """Engines leave their parent group; only rmdir is used, so nothing that is in use can go. What they start for
+    tidying up may still be there for a moment."""
+    deadline = time.monotonic() + PATIENCE_S
     for hierarchy in [CGROUPS] if stage.cgroup_layout() == "v2" else CGROUPS.iterdir():
         for directory, _, _ in os.walk(hierarchy / parent, topdown=False):
-            Path(directory).rmdir()
+            while not _removed(directory):
+                assert time.monotonic() < deadline, f"{directory} is still in use"
+                select.select([], [], [], 0.02)
+
+
+def _removed(directory: str) -> bool:
+    try:
+        Path(directory).rmdir()
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True
 
 
 class Engine:
