@@ -7,6 +7,7 @@ back; there is one tidy-up path, and this module is not it.
 
 from __future__ import annotations
 
+import errno
 import posix
 
 from pyruntime import errors
@@ -183,8 +184,8 @@ def _set_devices(work: Work, resources: Mapping[str, Any], *, rootless: bool) ->
     """The controller takes rules from the host's root alone; who is not may not make a device node either."""
     try:
         devices.apply(work.fd, resources, fresh=work.group.made > 0)
-    except PermissionError:
-        if not rootless:
+    except errors.StepError as error:
+        if not rootless or error.errno != errno.EPERM:
             raise
 
 

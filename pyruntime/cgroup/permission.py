@@ -11,7 +11,7 @@ from __future__ import annotations
 import posix
 
 from pyruntime.cgroup import detect, location, tree
-from pyruntime.errors import strerror
+from pyruntime.errors import StepError, strerror
 
 EACCES, EROFS = 13, 30
 
@@ -22,11 +22,12 @@ def obstacle(layout: detect.Layout, cgroups_path: str | None, container_id: str)
         return "no cgroup file system is mounted"
     absolute, parts = location.inner(cgroups_path, container_id)
     for hierarchy in layout.joined():
-        place = location.components(layout, hierarchy, absolute, parts)
         try:
-            words = _obstacle_in(hierarchy, place)
+            words = _obstacle_in(hierarchy, location.components(layout, hierarchy, absolute, parts))
         except OSError as error:
             words = f"{hierarchy.mountpoint}: {strerror(error.errno or 0)}"
+        except StepError as error:
+            words = error.message
         if words:
             return words
     return None

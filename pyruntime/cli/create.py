@@ -69,12 +69,6 @@ def _cgroup_manager(call: Call) -> str:
             "this version makes cgroups itself and cannot ask systemd for them",
             hint="leave --systemd-cgroup out; for Podman: --cgroup-manager=cgroupfs",
         )
-    if name == "disabled":
-        # Taking it in silence would put a container into limits its engine believes are not there.
-        raise errors.UnsupportedError(
-            "this version cannot run a container without a cgroup of its own",
-            hint="leave --cgroup-manager disabled out; for Podman: --cgroups=enabled",
-        )
-    if name != "cgroupfs":
+    if name not in ("cgroupfs", "disabled"):
         raise errors.UsageError(f"unknown cgroup manager `{name}`: cgroupfs, systemd or disabled")
     return str(name)

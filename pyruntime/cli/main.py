@@ -32,7 +32,12 @@ GLOBALS = (
     ("log", "", "FILE", "where to log (default /dev/stderr)"),
     ("log-format", "", "FORMAT", "text or json (default text)"),
     ("root", "", "DIR", "directory of the containers' state (default /run/pyruntime)"),
-    ("cgroup-manager", "", "NAME", "cgroupfs (the default); systemd and disabled are refused"),
+    (
+        "cgroup-manager",
+        "",
+        "NAME",
+        "cgroupfs (the default) or disabled: no cgroup; systemd is refused",
+    ),
     ("systemd-cgroup", "", "", "the same as --cgroup-manager systemd"),
     ("rootless", "", "MODE", "accepted for runc's sake: what is allowed is found out by trying"),
     ("criu", "", "PATH", ""),

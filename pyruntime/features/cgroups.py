@@ -28,7 +28,13 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def survey(spec: dict[str, Any], site: Site) -> None:
-    """Where the container's groups will stand; refuses a path that climbs."""
+    """Where the container's groups will stand, if it gets any; refuses a path that climbs."""
+    if not site.cgroups or not site.privileged or site.in_user_namespace:
+        from pyruntime.features import groupless
+
+        site.cgroups = groupless.decide(spec, site)
+        if not site.cgroups:
+            return
     absolute, parts = location.inner(spec.get("linux", {}).get("cgroupsPath"), site.container_id)
     for hierarchy in site.layout.joined():
         found = location.components(site.layout, hierarchy, absolute, parts)
@@ -38,6 +44,8 @@ def survey(spec: dict[str, Any], site: Site) -> None:
 
 
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    if not site.cgroups:
+        return
     linux = spec.get("linux", {})
     numbers = [site.hand(f"tasks {index}") for index in range(site.join_count)]
 
@@ -49,6 +57,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             site.container_id,
             resources,
             host.note,
+            rootless=not site.privileged or site.in_user_namespace,
             owner=_owner(spec, site),
         )
         fds, host.cgroup.task_fds = host.cgroup.task_fds, []

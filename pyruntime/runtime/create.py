@@ -77,6 +77,7 @@ class Creation:
         site.last_capability = proc.last_capability()
         site.machine = posix.uname().machine
         site.layout = detect.layout()
+        site.cgroups = request.cgroup_manager != "disabled"
         _check_preserved(site.preserve_fds)
         return site
 

@@ -102,7 +102,6 @@ def test_run_with_its_own_options(requests: Requests) -> None:
     [
         (["--systemd-cgroup"], "cannot ask systemd"),
         (["--cgroup-manager=systemd"], "cannot ask systemd"),
-        (["--cgroup-manager=disabled"], "without a cgroup of its own"),
         (["--cgroup-manager=x"], "unknown cgroup manager `x`"),
     ],
 )

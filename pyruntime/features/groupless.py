@@ -1,0 +1,68 @@
+"""Containers without cgroups of their own: asked for by `--cgroup-manager disabled`, or because somebody who is not
+the host's root may not make any. Whoever asked for limits is told; nobody else is bothered."""
+
+from __future__ import annotations
+
+from pyruntime.cgroup import driver
+from pyruntime.errors import StepError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyruntime.features.site import Site
+
+# runc's words, which the engines' tests look for.
+NO_PERMISSION = "rootless needs no limits + no cgrouppath when no permission is granted for cgroups"
+
+
+def decide(spec: dict[str, Any], site: Site) -> bool:
+    """Whether the container gets groups; what it cannot get is an error only if it was asked for."""
+    linux = spec.get("linux", {})
+    resources = driver.effective(linux.get("resources") or {}, spec["ociVersion"])
+    limits = driver.limits(resources)
+    if site.cgroups:
+        obstacle = driver.obstacle(site.layout, linux.get("cgroupsPath"), site.container_id)
+        if obstacle is None:
+            return True
+        if limits:
+            raise _refused(
+                f"limits ({', '.join(limits)})", f"/linux/resources/{limits[0]}", obstacle
+            )
+        if linux.get("cgroupsPath"):
+            raise _refused("a cgroupsPath", "/linux/cgroupsPath", obstacle)
+    elif limits:
+        raise StepError(
+            f"--cgroup-manager disabled leaves no place for limits ({', '.join(limits)})",
+            f"/linux/resources/{limits[0]}",
+        )
+    _refuse_open_devices(spec, resources, site)
+    if not site.has("pid"):
+        site.warnings.append(
+            "without cgroups and without a pid namespace, processes that the container's first one leaves behind"
+            " cannot be found"
+        )
+    return False
+
+
+def _refused(what: str, pointer: str, obstacle: str) -> StepError:
+    return StepError(
+        f"{NO_PERMISSION}: the config has {what}: {obstacle}",
+        pointer,
+        hint="on cgroup v2 run it in a subtree that is yours, as with `systemd-run --user --scope`",
+    )
+
+
+def _refuse_open_devices(spec: dict[str, Any], resources: dict[str, Any], site: Site) -> None:
+    """Device rules are kept by a cgroup. Without one only the lack of CAP_MKNOD keeps root from a host's disk."""
+    rows = resources.get("devices") or [{"allow": False}]
+    last = rows[-1]
+    if last["allow"] and last.get("type", "a") == "a" and len(last.get("access", "")) == 3:
+        return
+    capabilities = (spec.get("process") or {}).get("capabilities") or {}
+    if site.may_mknod and any("CAP_MKNOD" in (names or ()) for names in capabilities.values()):
+        raise StepError(
+            "without cgroups nothing keeps a container with CAP_MKNOD from the host's devices",
+            "/linux/resources/devices",
+            hint="drop CAP_MKNOD, use a user namespace, or allow every device in linux.resources.devices",
+        )
