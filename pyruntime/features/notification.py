@@ -9,6 +9,7 @@ from __future__ import annotations
 import posix
 
 from pyruntime.errors import UnsupportedError
+from pyruntime.features.fields import set_attributes
 from pyruntime.features.inside import NOTIFY_DIRECTORY, NOTIFY_STATE
 from pyruntime.features.mount_steps import attach
 from pyruntime.kernel import calls
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 ATTRIBUTES = (
     lib.MOUNT_ATTR_RDONLY | lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV | lib.MOUNT_ATTR_NOEXEC
 )
+CLONE_FLAGS = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | lib.AT_SYMLINK_NOFOLLOW
 
 
 def plan(site: Site) -> Iterator[Step]:
@@ -35,26 +37,37 @@ def plan(site: Site) -> Iterator[Step]:
             "NOTIFY_SOCKET needs a mount namespace, and the config asks for none",
             hint="unset NOTIFY_SOCKET, and nobody is told when the program is ready",
         )
-    number, fd = site.hand(NOTIFY_DIRECTORY), Reg("target")
-    text = f"mount the notify socket on `{NOTIFY_DIRECTORY}`"
-    yield Step(moments.SOURCES, "", text, run=lambda host: host.give(number, _open(host)))
+    text, target = f"mount the notify socket on `{NOTIFY_DIRECTORY}`", Reg("target")
+    yield Step(moments.SOURCES, "", text, run=lambda host: _make(host.entry.fd))
+    if site.privileged:
+        number = site.hand(NOTIFY_DIRECTORY)
+        tree: Any = number
+        yield Step(
+            moments.SOURCES, "", text, run=lambda host: host.give(number, _clone(host.entry.fd))
+        )
+    else:
+        # Its own copy of the mount table is the first one the rights to clone reach to (mounts.py).
+        tree = Reg(NOTIFY_DIRECTORY)
+        clone = sys(lib.NR_open_tree, lib.AT_FDCWD, site.notify, CLONE_FLAGS, out=tree)
+        yield Step(moments.OWN_SOURCES, "", text, [clone, set_attributes(tree, ATTRIBUTES)])
     ops = [
-        resolve(site.root, NOTIFY_DIRECTORY, fd, MAKE_DIRECTORY | DIRECTORY),
-        *attach(number, fd, NOTIFY_DIRECTORY, "", site),
-        sys(lib.NR_close, number),
+        resolve(site.root, NOTIFY_DIRECTORY, target, MAKE_DIRECTORY | DIRECTORY),
+        *attach(tree, target, NOTIFY_DIRECTORY, "", site),
+        sys(lib.NR_close, tree),
     ]
     yield Step(moments.MOUNT, "", text, ops)
 
 
-def _open(host: Any) -> int:
-    """A detached, read-only tree of the directory, which is made; it goes with the rest of the state."""
-    place = host.entry.fd
+def _make(state_fd: int) -> None:
+    """It goes with the rest of the state."""
     umask = posix.umask(0)
     try:
-        posix.mkdir(NOTIFY_STATE, 0o755, dir_fd=place)
+        posix.mkdir(NOTIFY_STATE, 0o755, dir_fd=state_fd)
     finally:
         posix.umask(umask)
-    flags = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | lib.AT_SYMLINK_NOFOLLOW
-    tree = calls.open_tree(place, NOTIFY_STATE, flags)
+
+
+def _clone(state_fd: int) -> int:
+    tree = calls.open_tree(state_fd, NOTIFY_STATE, CLONE_FLAGS)
     calls.mount_setattr(tree, 0, ATTRIBUTES, propagation=lib.MS_PRIVATE)
     return tree

@@ -43,7 +43,7 @@ class Site:
         self.activated = 0  # how many of them come from socket activation
         self.inline = False  # `run`: start follows in the same process, over the socket
         self.terminal = False
-        self.notify = False  # somebody waits for the program's word that it is ready
+        self.notify = ""  # the state's directory for the program's word that it is ready
         self.no_pivot = False
         self.new_keyring = True
         self.capabilities = (1 << 41) - 1

@@ -14,6 +14,7 @@ import posix
 from pyruntime import features
 from pyruntime.cgroup import detect, driver
 from pyruntime.errors import BundleError, UsageError, strerror
+from pyruntime.features.inside import NOTIFY_STATE
 from pyruntime.features.site import Site
 from pyruntime.kernel import calls
 from pyruntime.lib import proc
@@ -67,7 +68,9 @@ class Creation:
         site.activated = activated
         site.inline = self.inline
         site.terminal = bool((spec.get("process") or {}).get("terminal"))
-        site.notify = bool(posix.environ.get(b"NOTIFY_SOCKET"))
+        if posix.environ.get(b"NOTIFY_SOCKET"):
+            state = f"{request.root or store.default_root()}/{request.container_id}"
+            site.notify = _absolute(f"{state}/{NOTIFY_STATE}", posix.getcwd())
         site.no_pivot = request.no_pivot
         site.new_keyring = not request.no_new_keyring
         site.capabilities = calls.permitted_capabilities()

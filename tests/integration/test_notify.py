@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import functools
 import os
 import select
@@ -18,6 +19,8 @@ import pytest
 
 from tests.lib.box import Box, Outcome
 from tests.lib.bundle import Bundle
+from tests.lib.person import Person, PersonBox, known, own, place
+from tests.lib.spaces import SUBORDINATE, map_users
 
 PATH = "/usr/bin:/bin"
 READY = b"READY=1\n"
@@ -34,6 +37,9 @@ class Manager:
         self.socket.bind("\0" + address[1:] if address[0] == "@" else address)
         self.socket.settimeout(10)
         self.env = {"PATH": PATH, "NOTIFY_SOCKET": address}
+
+    def close(self) -> None:
+        self.socket.close()
 
     def receive(self) -> tuple[bytes, list[int]]:
         data, control, _flags, _ = self.socket.recvmsg(1 << 16, socket.CMSG_SPACE(64))
@@ -347,3 +353,37 @@ def test_a_container_without_its_own_mounts(bundle: Bundle, listening: Manager) 
     with Box(bundle, env=listening.env) as box:
         outcome = box.create(check=False)
         assert outcome.code == 1 and "mount namespace" in outcome.message
+
+
+@pytest.mark.parametrize("way", [(), ("--detach",)])
+def test_in_a_user_namespace(listening: Manager, way: tuple[str, ...]) -> None:
+    with place() as top:
+        bundle = map_users(Bundle(top / "bundle"), SUBORDINATE)
+        bundle.inside("notify", "READY=1", "--", "hold")
+        own(bundle.rootfs, SUBORDINATE[0].host)
+        box = Box(bundle, env=listening.env)
+        with box:
+            call = run(box, *way)
+            assert listening.receive() == (READY, [])
+            word, pid = listening.receive()[0].split(b"=")
+            assert word == b"MAINPID" and (int(pid) == call.process.pid) is (not way)
+            if not way:
+                box.stdout = call.out
+                box.expect("hold")
+                os.kill(box.state()["pid"], signal.SIGUSR1)
+                assert call.end(listening).code == 0
+            else:
+                assert call.end(listening).code == 0
+                box.adopt(int(pid))
+
+
+def test_of_an_ordinary_user() -> None:
+    """Whose runtime cannot clone the directory's mount; the init can, in its own copy of the mount table."""
+    with known(Person()) as person, contextlib.closing(Manager(f"@{person.name}")) as manager:
+        bundle = map_users(person.bundle(), person.maps).inside("notify", "READY=1", "--", "pause")
+        bundle.set("linux.cgroupsPath", None)
+        with PersonBox(person.give(bundle), person, env=person.env | manager.env) as box:
+            box.create()
+            call = Call(box, "start", box.id)
+            manager.expect_ready(box.pid)
+            assert call.end(manager).code == 0
