@@ -94,14 +94,10 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     yield Step(
         moments.CREDENTIALS, "/process/capabilities/bounding", "limit the bounding set", drop
     )
-    yield Step(moments.CREDENTIALS, "/process/user", _describe(user), _become(user, denied))
+    yield from _become(user, denied)
     yield Step(
         moments.CREDENTIALS, "/process/capabilities", "set capabilities", _capabilities(sets)
     )
-
-
-def _describe(user: dict[str, Any]) -> str:
-    return f"become user {user.get('uid', 0)}, group {user.get('gid', 0)}"
 
 
 def _is_denied(out: Reg, site: Site) -> list[Any]:
@@ -127,21 +123,38 @@ def _set_groups(groups: list[int], denied: Reg | None) -> list[Any]:
     ]
 
 
-def _become(user: dict[str, Any], denied: Reg | None) -> list[Any]:
+def _become(user: dict[str, Any], denied: Reg | None) -> Iterator[Step]:
+    """What is set is read back; an id that a user namespace does not map is the kernel's EINVAL."""
     uid, gid = user.get("uid", 0), user.get("gid", 0)
     groups = user.get("additionalGids") or []
-    found = [Buffer(4) for _ in range(6)]
-    return [
-        sys(lib.NR_prctl, lib.PR_SET_KEEPCAPS, 1),
-        *_set_groups(groups, denied),
-        sys(lib.NR_setresgid, gid, gid, gid),
-        sys(lib.NR_setresuid, uid, uid, uid),
-        sys(lib.NR_getresgid, *found[:3]),
-        sys(lib.NR_getresuid, *found[3:]),
-        *[expect(buffer, gid, 4, errno=EPERM) for buffer in found[:3]],
-        *[expect(buffer, uid, 4, errno=EPERM) for buffer in found[3:]],
-        sys(lib.NR_prctl, lib.PR_SET_KEEPCAPS),
-    ]
+    keep = sys(lib.NR_prctl, lib.PR_SET_KEEPCAPS, 1)
+    yield Step(
+        moments.CREDENTIALS,
+        "/process/user/additionalGids",
+        f"set groups {' '.join(map(str, groups))}" if groups else "set no groups",
+        [keep, *_set_groups(groups, denied)],
+    )
+    yield Step(
+        moments.CREDENTIALS,
+        "/process/user/gid",
+        f"become group {gid}",
+        _change(lib.NR_setresgid, lib.NR_getresgid, gid),
+    )
+    yield Step(
+        moments.CREDENTIALS,
+        "/process/user/uid",
+        f"become user {uid}",
+        [
+            *_change(lib.NR_setresuid, lib.NR_getresuid, uid),
+            sys(lib.NR_prctl, lib.PR_SET_KEEPCAPS),
+        ],
+    )
+
+
+def _change(change: int, read_back: int, number: int) -> list[Any]:
+    found = [Buffer(4) for _ in range(3)]
+    proofs = [expect(buffer, number, 4, errno=EPERM) for buffer in found]
+    return [sys(change, number, number, number), sys(read_back, *found), *proofs]
 
 
 def _capabilities(sets: dict[str, int]) -> list[Any]:

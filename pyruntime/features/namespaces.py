@@ -136,8 +136,6 @@ def _join(kind: str, path: str, pointer: str, number: int, site: Site) -> Iterat
     enter = sys(lib.NR_setns, number, FLAGS[kind])
     if kind == "user":
         yield Step(moments.USER_NAMESPACE, pointer, text, [enter])
-    elif kind == "cgroup":
-        yield Step(moments.CGROUP_NAMESPACE, pointer, text, [enter])
     elif site.has("user"):
         done = Reg(kind)
         first = sys(lib.NR_setns, number, FLAGS[kind], ok=(EPERM,), skip=END)

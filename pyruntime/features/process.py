@@ -109,7 +109,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         "set the umask",
         [sys(lib.NR_umask, site.umask if umask is None else umask)],
     )
-    yield Step(moments.EXECUTION, "/process/user", "own the pipes of stdio", _own_stdio(process))
+    yield from _own_stdio(spec, site)
     yield from _limits(process, raise_first=site.has("user"))
     current = Buffer(PATH_LIMIT)
     yield Step(
@@ -129,17 +129,27 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         yield _oom_score(score, site)
 
 
-def _own_stdio(process: dict[str, Any]) -> list[Any]:
-    """Pipes only: a terminal is made for the user, files and devices of the host stay as they are (R-13)."""
-    user = process.get("user") or {}
-    uid, ops = user.get("uid", 0), []
-    if not uid:
-        return []
+def _own_stdio(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    """Pipes only: a terminal is made for the user, files and devices of the host stay as they are (R-13). Root of the
+    host gives them away before the user namespace is entered, from where they could no longer be named by owner."""
+    uid = (spec["process"].get("user") or {}).get("uid", 0)
+    text = "own the pipes of stdio"
+    yield Step(moments.EXECUTION, "/process/user", text, _give_pipes(uid) if uid else [])
+    if site.has("user") and site.privileged:
+        for row in spec["linux"].get("uidMappings") or ():
+            offset = uid - row["containerID"]
+            if 0 <= offset < row["size"]:
+                give = _give_pipes(row["hostID"] + offset)
+                yield Step(moments.RAISE_LIMITS, "/process/user", text, give)
+
+
+def _give_pipes(uid: int) -> list[Any]:
+    ops = []
     for fd in (0, 1, 2):
         ops += [
             statx_of(fd),
             expect(MODE, S_IFIFO, 2, mask=S_IFMT, skip=1),
-            sys(lib.NR_fchown, fd, uid, -1, ok=(EPERM,)),
+            sys(lib.NR_fchown, fd, uid, -1, ok=(EPERM, EINVAL)),
         ]
     return ops
 

@@ -42,7 +42,7 @@ TABLE = (
     (
         "RAISE_LIMITS",
         "init",
-        "a user namespace takes the right to raise hard limits away; only soft ones could break the tape",
+        "a user namespace takes the rights to raise hard limits and to give pipes away; only soft limits could break the tape",
     ),
     (
         "JOIN",

@@ -152,6 +152,7 @@ DEFAULTS = {
     "/linux/cgroupsPath": "the id unless the document says otherwise",
     "/process/capabilities": "none unless the document says otherwise",
     "/process/capabilities/bounding": "empty unless the document says otherwise",
+    "/process/user/additionalGids": "none unless the document says otherwise",
     "/process/user/umask": "022 unless the document says otherwise",
     "/process/env": "HOME is found where the document gives none",
 }
