@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.lib.person import mapped, person, where
 from tests.lib.stage import bundle, excuse, nothing_leaks, stage
 
-__all__ = ["bundle", "nothing_leaks", "stage"]
+__all__ = ["bundle", "mapped", "nothing_leaks", "person", "stage", "where"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.lib import kernel
 from tests.lib.box import Box, Stream
 from tests.lib.bundle import Bundle
-from tests.lib.spaces import Map
+from tests.lib.spaces import SUBORDINATE, Map, map_users
 
 PLACE = Path("/mnt")
 """A directory every Linux has, covered with a tmpfs while a place is needed: pytest's own directories are root's alone."""
@@ -127,3 +129,28 @@ def known(person: Person, *, ranges: bool = True) -> Iterator[Person]:
         finally:
             for target_name in bound:
                 kernel.umount(target_name)
+
+
+def rootless(bundle: Bundle, person: Person, maps: tuple[Map, ...]) -> Bundle:
+    """With a new user namespace, without a place for cgroups, and the user's own."""
+    return person.give(map_users(bundle, maps).set("linux.cgroupsPath", None))
+
+
+@pytest.fixture
+def where(stage: None) -> Iterator[Path]:
+    with place() as path:
+        yield path
+
+
+@pytest.fixture
+def mapped(where: Path) -> Bundle:
+    """A bundle of root's with a user namespace that owns the files."""
+    bundle = map_users(Bundle(where / "bundle"), SUBORDINATE)
+    own(bundle.rootfs, SUBORDINATE[0].host)
+    return bundle
+
+
+@pytest.fixture
+def person(stage: None) -> Iterator[Person]:
+    with known(Person()) as someone:
+        yield someone
