@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lib import facts, leaks
+from tests.lib import facts, kernel, leaks
 from tests.lib.box import Box, refused, run, unique_id
 from tests.lib.bundle import Bundle
 from tests.lib.groups import V2, below_own, group_of, hierarchies, joined, own_path, places
@@ -172,6 +172,9 @@ def super_options() -> set[str]:
 @pytest.mark.parametrize("namespace", [True, False])
 def test_a_cgroup_mount_leaves_the_hosts_options_alone(bundle: Bundle, namespace: bool) -> None:
     """A mount of cgroup2 from the host's own cgroup namespace would take its nsdelegate away."""
+    options = "nsdelegate,memory_recursiveprot"
+    flags = kernel.MS_REMOUNT | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+    kernel.mount("none", str(hierarchies()[""]), "cgroup2", flags, options)
     before = super_options()
     assert "nsdelegate" in before
     bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", "ro")

@@ -369,12 +369,14 @@ static void probe_ids(int count, char **words)
 static void probe_spin(int count, char **words)
 {
 	(void)count;
-	struct timespec from, to, used;
+	struct timespec from, to, before, used;
 	long wanted = atol(words[0]);
 	clock_gettime(CLOCK_MONOTONIC, &from);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before); /* a slow machine's start took some */
 	do
 		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-	while (used.tv_sec * 1000 + used.tv_nsec / 1000000 < wanted);
+	while ((used.tv_sec - before.tv_sec) * 1000 + (used.tv_nsec - before.tv_nsec) / 1000000 <
+	       wanted);
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	begin();
 	string("cmd", "spin");
