@@ -34,6 +34,18 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
             words = name.removesuffix("Mappings") + " mappings"
             yield f"/linux/{name}", f"user namespaces enabled, but no {words} found"
         yield from _rules_of_map(f"/linux/{name}", rows)
+    yield from _rules_of_user((spec.get("process") or {}).get("user") or {}, maps)
+
+
+def _rules_of_user(user: dict[str, Any], maps: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """An id outside the map does not exist in the container; the kernel would say EINVAL of all three alike."""
+    wanted = [("uid", "uid", user.get("uid", 0)), ("gid", "gid", user.get("gid", 0))]
+    for index, group in enumerate(user.get("additionalGids") or ()):
+        wanted.append((f"additionalGids/{index}", "gid", group))
+    for name, kind, number in wanted:
+        rows = maps[f"{kind}Mappings"]
+        if rows and not any(0 <= number - row["containerID"] < row["size"] for row in rows):
+            yield f"/process/user/{name}", f"{kind} {number} is not in /linux/{kind}Mappings"
 
 
 def _rules_of_map(pointer: str, rows: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:

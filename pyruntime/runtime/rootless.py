@@ -73,20 +73,18 @@ def mappings(own: int, ranges: list[Range]) -> list[dict[str, int]]:
 def _usable(kind: str, log: Log) -> list[Range]:
     """The caller's ranges as far as they exist in the user namespace we are in: in a container, /etc/subuid is the
     image's and may speak of ids that only the host has."""
-    given = [(first, first + count) for first, count in subids.ranges(kind)]
-    if not given:
-        return []
-    if problem := idmaps.missing_helper(kind):
-        log.warning(f"{problem}: {subids.FILES[kind]} is of no use, and one {kind} is mapped")
-        return []
     ours = sorted(
         (first, first + size) for first, _, size in idmaps.read_map(f"/proc/self/{kind}_map", kind)
     )
     found = []
-    for start, end in given:
+    for first, count in subids.ranges(kind):
         for low, high in ours:
-            if max(start, low) < min(end, high):
-                found.append((max(start, low), min(end, high)))
+            if max(first, low) < min(first + count, high):
+                found.append((max(first, low), min(first + count, high)))
+    problem = idmaps.missing_helper(kind) if found else ""
+    if problem:
+        log.warning(f"{problem}: {subids.FILES[kind]} is of no use, and one {kind} is mapped")
+        return []
     return found
 
 

@@ -16,8 +16,9 @@ from tests.lib import programs
 from tests.lib.box import Box, unique_id
 from tests.lib.bundle import Bundle
 from tests.lib.console import OwnTerminal
+from tests.lib.person import Person, known, own
 
-NAMES = ["hello", "shell", "service", "hooks"]
+NAMES = ["hello", "shell", "service", "hooks", "rootless"]
 
 
 @pytest.fixture
@@ -119,3 +120,24 @@ def test_the_one_command(examples: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "hello" in done.stdout.lower()
+
+
+def test_an_ordinary_user(tmp_path: Path) -> None:
+    """bundles/run rootless: nothing of it needs root."""
+    with known(Person()) as person:
+        examples = person.home / "bundles"
+        shutil.copytree(
+            programs.PROJECT / "bundles", examples, ignore=shutil.ignore_patterns("rootfs*", "log")
+        )
+        own(examples, person.uid)
+        done = subprocess.run(
+            [examples / "run", "rootless", *programs.runtime_command()],
+            capture_output=True,
+            text=True,
+            env=person.env,
+            preexec_fn=person.become,
+            check=False,
+        )
+        assert done.returncode == 0 and done.stderr == "", str(done)
+        assert "ordinary user" in done.stdout and f"is of {person.name}" in done.stdout
+        assert (examples / "rootless/log/made").stat().st_uid == person.uid

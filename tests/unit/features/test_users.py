@@ -73,7 +73,23 @@ def test_maps_without_a_user_namespace() -> None:
     ],
 )
 def test_what_the_kernel_would_refuse(rows: list[dict[str, int]], pointer: str) -> None:
-    assert [where for where, _ in of_map(*rows)] == [pointer]
+    assert [where for where, _ in of_map(*rows) if where[:6] == "/linux"] == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("user", "pointers"),
+    [
+        ({"uid": 0, "gid": 0}, []),
+        ({}, []),
+        ({"uid": 1, "gid": 0}, ["/process/user/uid"]),
+        ({"uid": 0, "gid": 7}, ["/process/user/gid"]),
+        ({"additionalGids": [0, 5]}, ["/process/user/additionalGids/1"]),
+    ],
+)
+def test_a_user_that_is_not_mapped(user: dict[str, Any], pointers: list[str]) -> None:
+    maps = {"linux__uidMappings": ONE, "linux__gidMappings": ONE}
+    document = spec(linux__namespaces=USER, process__user=user, **maps)
+    assert list(findings(document)) == pointers
 
 
 def test_nothing_is_left_to_the_init() -> None:

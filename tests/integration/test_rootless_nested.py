@@ -1,0 +1,94 @@
+"""Containers inside user namespaces: where the runtime itself sits in one, once and twice, as root and as a user there.
+
+The outer namespaces are made by unshare(1). Root of a user namespace has rights over it and needs no further one; a
+user in it is rootless once more, with what ids there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lib.box import Outcome
+from tests.lib.bundle import Bundle
+from tests.lib.person import Person, PersonBox, known
+from tests.lib.spaces import Map, map_users, parse_map
+
+pytestmark = pytest.mark.covers("linux.uidMappings", "linux.gidMappings")
+
+ALONE = ("unshare", "--map-root-user", "--mount", "--")
+"""Root of a namespace with one id."""
+MANY = ("unshare", "--map-root-user", "--map-auto", "--mount", "--")
+"""Root of a namespace with the subordinate ids."""
+DEPTHS = [(ALONE,), (ALONE, ALONE), (MANY,), (MANY, ALONE)]
+NAMES = ["one", "one twice", "many", "many, one"]
+
+
+@pytest.fixture
+def person() -> Iterator[Person]:
+    with known(Person()) as made:
+        yield made
+
+
+def bundle_of(person: Person, *maps: Map) -> Bundle:
+    bundle = person.bundle().set("linux.cgroupsPath", None)
+    return map_users(bundle, maps) if maps else bundle
+
+
+def call(person: Person, bundle: Bundle, wrap: tuple[tuple[str, ...], ...], *flags: str) -> Outcome:
+    words = [word for step in wrap for word in step]
+    with PersonBox(person.give(bundle), person, wrap=words) as box:
+        outcome = box.run(*flags)
+        box.wrap = words[:0]  # the last tidying up is the user's own
+        return outcome
+
+
+def silent(outcome: Outcome) -> Outcome:
+    assert outcome.code == 0, str(outcome)
+    assert outcome.err == "" and outcome.log_text == "", str(outcome)
+    return outcome
+
+
+@pytest.mark.parametrize("wrap", DEPTHS, ids=NAMES)
+def test_root_of_a_namespace_needs_no_further_one(
+    person: Person, wrap: tuple[tuple[str, ...], ...]
+) -> None:
+    facts = silent(call(person, bundle_of(person), wrap)).facts
+    assert facts.status["Uid"].split() == ["0"] * 4
+    outside = 0 if len(wrap) == 2 else person.uid
+    assert parse_map(facts.files["/proc/self/uid_map"])[0] == Map(0, outside, 1)
+
+
+@pytest.mark.parametrize("wrap", DEPTHS, ids=NAMES)
+def test_a_further_namespace_of_one_id(person: Person, wrap: tuple[tuple[str, ...], ...]) -> None:
+    bundle = bundle_of(person, Map(0, 0, 1))
+    facts = silent(call(person, bundle, wrap)).facts
+    assert parse_map(facts.files["/proc/self/uid_map"]) == [Map(0, 0, 1)]
+
+
+def test_root_of_a_namespace_gives_its_ids_on(person: Person) -> None:
+    maps = (Map(0, 0, 1), Map(1, 1000, 1000))
+    facts = silent(call(person, bundle_of(person, *maps), (MANY,))).facts
+    assert parse_map(facts.files["/proc/self/uid_map"]) == list(maps)
+
+
+def test_ids_that_do_not_exist_there(person: Person) -> None:
+    maps = (Map(0, 0, 1), Map(1, 100000, 65536))
+    outcome = call(person, bundle_of(person, *maps), (MANY,))
+    assert outcome.code == 1 and outcome.out == ""
+
+
+def as_user(uid: int) -> tuple[str, ...]:
+    return ("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--")
+
+
+def test_a_user_in_a_namespace(person: Person) -> None:
+    bundle = bundle_of(person, Map(0, 1000, 1))
+    person.give(bundle)
+    bundle.directory.chmod(0o777)
+    with PersonBox(bundle, person, wrap=[*MANY, *as_user(1000)]) as box:
+        for path in (box.scratch, person.home):
+            path.chmod(0o777)
+        outcome = silent(box.run())
+    assert parse_map(outcome.facts.files["/proc/self/uid_map"]) == [Map(0, 1000, 1)]
