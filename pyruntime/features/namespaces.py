@@ -122,7 +122,7 @@ def _open(kind: str, path: str, pointer: str, changes: list[str], number: int) -
             )
         if found != FLAGS[kind]:
             raise StepError(
-                f"join {kind} namespace: `{path}` is not a {kind} namespace: invalid argument",
+                f"join {kind} namespace `{path}` ({pointer}): not a {kind} namespace: invalid argument",
                 pointer,
             )
 
