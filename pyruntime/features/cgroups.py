@@ -58,7 +58,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             resources,
             host.note,
             rootless=not site.privileged or site.in_user_namespace,
-            owner=_owner(spec, site),
+            owner=owner(spec, site),
         )
         fds, host.cgroup.task_fds = host.cgroup.task_fds, []
         for number, fd in zip(numbers, fds, strict=True):
@@ -76,7 +76,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     yield Step(moments.JOIN_CGROUP, "/linux/cgroupsPath", "join the cgroups", ops)
 
 
-def _owner(spec: dict[str, Any], site: Site) -> int | None:
+def owner(spec: dict[str, Any], site: Site) -> int | None:
     """The host's uid of the container's user, who gets a v2 group where it can use one: in a cgroup namespace
     of its own, by a writable mount (config-linux.md, Cgroup ownership)."""
     if site.layout.mode != "v2" or "cgroup" not in site.created:

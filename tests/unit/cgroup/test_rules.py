@@ -109,3 +109,24 @@ def test_a_pids_limit_of_zero_was_none_before_1_3(version: str, limit: int, kept
 
 def test_effective_of_nothing() -> None:
     assert driver.effective({}, "1.0.2") == {}
+
+
+@pytest.mark.parametrize(
+    ("resources", "asked"),
+    [
+        ({}, []),
+        ({"devices": [{"allow": False, "access": "rwm"}]}, []),
+        ({"memory": {"limit": 0, "swap": -1, "swappiness": 2**64 - 1, "kernel": 5}}, []),
+        ({"memory": {"useHierarchy": True, "checkBeforeUpdate": True}}, []),
+        ({"cpu": {"shares": 0, "quota": -1, "cpus": ""}, "blockIO": {"weight": 0}}, []),
+        ({"pids": {"limit": -1}, "unified": {}, "hugepageLimits": [], "network": {}}, []),
+        ({"memory": {"swappiness": 0}}, ["memory"]),
+        ({"memory": {"disableOOMKiller": True}}, ["memory"]),
+        ({"pids": {"limit": 0}, "cpu": {"cpus": "0"}}, ["pids", "cpu"]),
+        ({"unified": {"memory.high": "1"}}, ["unified"]),
+        ({"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]}, ["hugepageLimits"]),
+        ({"network": {"classID": 7}, "rdma": {"mlx": {"hcaHandles": 3}}}, ["network", "rdma"]),
+    ],
+)
+def test_what_asks_for_a_limit(resources: dict[str, Any], asked: list[str]) -> None:
+    assert driver.limits(resources) == asked

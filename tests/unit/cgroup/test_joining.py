@@ -1,0 +1,60 @@
+"""joining: the words of `--cgroup`, and that none of them leads out of the container's groups."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyruntime import errors
+from pyruntime.cgroup import driver
+
+
+@pytest.mark.parametrize(
+    ("words", "paths"),
+    [
+        ([], {}),
+        (["sub"], {"": "sub"}),
+        (["cpu,memory:a/b"], {"cpu": "a/b", "memory": "a/b"}),
+        (["cpu:a", "name=systemd:b"], {"cpu": "a", "name=systemd": "b"}),
+        (["cpu:"], {"cpu": ""}),
+    ],
+)
+def test_words(words: list[str], paths: dict[str, str]) -> None:
+    assert driver.sub_paths(words) == paths
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["a", "cpu:b"], "missing <controller>: prefix"),
+        (["cpu:a:b"], "invalid --cgroup argument: cpu:a:b"),
+        ([":a"], "invalid --cgroup argument: :a"),
+        (["cpu,:a"], "invalid --cgroup argument: cpu,:a"),
+        (["cpu:a", "cpu:b"], "controller cpu specified multiple times"),
+    ],
+)
+def test_words_that_make_no_sense(words: list[str], sentence: str) -> None:
+    with pytest.raises(errors.UsageError, match=sentence):
+        driver.sub_paths(words)
+
+
+KEPT = {"mode": "v1", "groups": {"cpu,cpuacct": ["/nowhere", "/web", 1]}}
+
+
+@pytest.mark.parametrize(
+    ("paths", "sentence"),
+    [
+        ({"": ".."}, ".. is not a sub cgroup path"),
+        ({"": "a/../.."}, "a/../.. is not a sub cgroup path"),
+        ({"cpu": "/../web2"}, "/../web2 is not a sub cgroup path"),
+        ({"memory": "a"}, "unknown controller memory"),
+        ({"cpu": "a", "cpuacct": "b"}, "two different paths"),
+    ],
+)
+def test_paths_that_lead_elsewhere(paths: dict[str, str], sentence: str) -> None:
+    with pytest.raises(errors.UsageError, match=sentence):
+        driver.join(KEPT, 1, paths)
+
+
+def test_a_hierarchy_that_is_not_mounted() -> None:
+    with pytest.raises(errors.StepError, match=r"join cgroup /nowhere/web/a: no such file"):
+        driver.join(KEPT, 1, {"cpu": "a", "cpuacct": "./a/"})
