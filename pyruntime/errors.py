@@ -37,6 +37,7 @@ WORDS = {
     "started": "cannot start an already running container",
     "start stopped": "cannot start a container that has stopped",
     "exec stopped": "cannot exec in a stopped container",
+    "exec paused": "cannot exec in a paused container (use --ignore-paused to override)",
     "no config": "JSON specification file config.json not found",
     "not in path": "executable file not found in $PATH",
 }
@@ -69,13 +70,7 @@ class SpecError(BundleError):
 
     def __init__(self, findings: Sequence[tuple[str, str, str]], hint: str | None = None) -> None:
         self.findings = list(findings)
-        rows = [
-            f"{pointer or '/'}: {what}" + (f" ({why})" if why else "")
-            for pointer, what, why in self.findings
-        ]
-        count = len(rows)
-        head = "config.json: " if count == 1 else f"config.json has {count} mistakes: "
-        super().__init__(head + "; ".join(rows), hint)
+        super().__init__(list_findings(self.findings, "config.json"), hint)
 
 
 class ContainerError(PyruntimeError):
@@ -138,7 +133,7 @@ class HookError(StepError):
 
 
 class ProgramError(StepError):
-    """The container's program is not there or may not be executed (`exec` ends with 127 or 126)."""
+    """The container's program is not there or may not be executed (engines tell which by the words)."""
 
 
 class InternalError(PyruntimeError):
@@ -151,6 +146,16 @@ class KernelError(OSError):
     def __init__(self, number: int, call: str, path: str = "") -> None:
         super().__init__(number, f"{call}: {strerror(number)}", path or None)
         self.call = call
+
+
+def list_findings(findings: Sequence[tuple[str, str, str]], where: str) -> str:
+    """One sentence for all the (pointer, what, why) of a document."""
+    rows = [
+        f"{pointer or '/'}: {what}" + (f" ({why})" if why else "")
+        for pointer, what, why in findings
+    ]
+    head = f"{where}: " if len(rows) == 1 else f"{where} has {len(rows)} mistakes: "
+    return head + "; ".join(rows)
 
 
 def strerror(number: int) -> str:

@@ -29,7 +29,7 @@ VERB = Verb(
 def run(call: Call) -> int:
     from pyruntime.runtime.create import create
 
-    call.failing = "create failed"
+    call.failing = "%s create failed"
     create(request(call, detach=True))
     return 0
 

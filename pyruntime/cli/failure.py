@@ -21,9 +21,11 @@ def report(error: BaseException, call: Call, argv: list[str]) -> int:
         log.container_id = call.arguments[0]
     known = _as_refusal(error)
     if known is None or isinstance(known, errors.InternalError):
-        return _report_bug(error, log)
+        return _report_bug(error, log, call.failure_status or 1)
     log.error(_context(call) + known.message, known.hint)
-    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else known.exit_status
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return call.failure_status or known.exit_status
 
 
 def _context(call: Call) -> str:
@@ -32,7 +34,7 @@ def _context(call: Call) -> str:
         return ""
     from pyruntime.cli.main import program
 
-    return f"{program()} {call.failing}: "
+    return f"{call.failing.replace('%s', program())}: "
 
 
 def _log(call: Call) -> Log:
@@ -70,7 +72,7 @@ def _as_refusal(error: BaseException) -> errors.PyruntimeError | None:
     return None
 
 
-def _report_bug(error: BaseException, log: Log) -> int:
+def _report_bug(error: BaseException, log: Log, status: int) -> int:
     kind = "" if isinstance(error, errors.InternalError) else f"{error.__class__.__name__}: "
     place = ""
     trace = error.__traceback__
@@ -81,4 +83,4 @@ def _report_bug(error: BaseException, log: Log) -> int:
         trace = trace.tb_next
     message = f"internal error: {kind}{error} ({place})"
     log.error(message, hint="this is a bug of pyruntime: please report it with these lines")
-    return 1
+    return status

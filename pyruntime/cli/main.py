@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 VERBS = (
     "create",
     "delete",
+    "exec",
     "features",
     "kill",
     "list",
@@ -48,9 +49,10 @@ ALIASES = ("runc", "crun")  # names engines know; we answer by the one we were c
 
 
 class Call:
-    """One verb's command line; `failing` stands before the sentence of a failure, as from runc."""
+    """One verb's command line. `failing` stands before the sentence of a failure, as from runc, `%s` for our name;
+    `failure_status` is the exit status of one, 0 for the error's own."""
 
-    __slots__ = ("globals", "options", "arguments", "log", "failing")
+    __slots__ = ("globals", "options", "arguments", "log", "failing", "failure_status")
 
     def __init__(self, given: dict[str, Any], log: Log | None) -> None:
         self.globals = given
@@ -58,6 +60,7 @@ class Call:
         self.arguments: list[str] = []
         self.log = log
         self.failing = ""
+        self.failure_status = 0
 
     @property
     def root(self) -> str:
@@ -115,7 +118,7 @@ def _run_verb(name: str, words: list[str], call: Call, *, wants_help: bool) -> i
     module = __import__(f"pyruntime.cli.{name}", None, None, ("run",))
     verb: Verb = module.VERB
     call.options, call.arguments = (
-        parse(words, verb.rows) if not wants_help else ({"help": True}, [])
+        parse(words, verb.rows, stop=verb.stop) if not wants_help else ({"help": True}, [])
     )
     if call.options["help"]:
         from pyruntime.cli import manual

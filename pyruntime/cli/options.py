@@ -1,10 +1,10 @@
 """Command lines as runc reads them, from tables.
 
 A row is (long name, short letter or "", placeholder or "", what it is for or ""). A row without a placeholder is a
-switch; "N" asks for a number; a row without words is accepted and kept out of --help. `-x`, `--x`, `--x=v`,
-`--x v` mean the same for every length of name; of repeated options the last wins; `--` ends them. Options may
-stand on either side of the id. argparse would be slower than all of `state`, and words its errors differently
-from what engines probe for.
+switch; "N" asks for a number; one that ends in "..." collects every value given; a row without words is accepted and
+kept out of --help. `-x`, `--x`, `--x=v`, `--x v` mean the same for every length of name; of repeated options the last
+wins; `--` ends them. Options may stand on either side of the id, except where what follows it is a program's. argparse
+would be slower than all of `state`, and words its errors differently from what engines probe for.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ HELP: Row = ("help", "h", "", "show help")
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 MAX_NUMBER = 1 << 20
+MANY = "..."
 
 
 class Verb:
-    """What a verb takes: its rows, how many arguments, their placeholder, what it does, more for --help."""
+    """What a verb takes: its rows, how many arguments, their placeholder, what it does, more for --help; with `stop`
+    its options end at the first argument."""
 
-    __slots__ = ("rows", "least", "most", "arguments", "summary", "notes")
+    __slots__ = ("rows", "least", "most", "arguments", "summary", "notes", "stop")
 
     def __init__(
         self,
@@ -37,6 +39,8 @@ class Verb:
         least: int = 0,
         most: int | None = None,
         notes: str = "",
+        *,
+        stop: bool = False,
     ) -> None:
         self.summary = summary
         self.rows = (*rows, HELP)
@@ -44,6 +48,7 @@ class Verb:
         self.least = least
         self.most = least if most is None else most
         self.notes = notes
+        self.stop = stop
 
 
 def parse(
@@ -56,7 +61,7 @@ def parse(
         table[row[0]] = row
         if row[1]:
             table[row[1]] = row
-        values[row[0]] = 0 if row[2] == "N" else "" if row[2] else False
+        values[row[0]] = _absent(row)
     others: list[str] = []
     index = 0
     while index < len(words):
@@ -78,8 +83,17 @@ def parse(
                 raise errors.UsageError(f"flag needs an argument: {word}")
             value = words[index]
             index += 1
-        values[found[0]] = _value(found, value, given=bool(found[2] or equals))
+        if found[2].endswith(MANY):
+            values[found[0]].append(value)
+        else:
+            values[found[0]] = _value(found, value, given=bool(found[2] or equals))
     return values, others + list(words[index:])
+
+
+def _absent(row: Row) -> Any:
+    if row[2].endswith(MANY):
+        return []
+    return 0 if row[2] == "N" else "" if row[2] else False
 
 
 def _value(row: Row, text: str, *, given: bool) -> object:

@@ -25,6 +25,6 @@ VERB = Verb(
 def run(call: Call) -> int:
     from pyruntime.runtime.create import run as run_container
 
-    call.failing = "run failed"
+    call.failing = "%s run failed"
     options = call.options
     return run_container(request(call, detach=options["detach"], keep=options["keep"]))

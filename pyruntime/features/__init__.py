@@ -55,8 +55,12 @@ def load(name: str) -> Any:
 def modules(spec: dict[str, Any] | None = None) -> Iterator[Any]:
     """The features a document asks for; all of them without one."""
     for name, needs in REGISTRY:
-        if spec is None or not needs or any(_is_set(spec, path) for path in needs):
+        if spec is None or _wants(spec, needs):
             yield load(name)
+
+
+def _wants(spec: dict[str, Any], needs: tuple[str, ...]) -> bool:
+    return not needs or any(_is_set(spec, path) for path in needs)
 
 
 def _is_set(spec: dict[str, Any], path: str) -> bool:
@@ -74,6 +78,15 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         check = getattr(module, "rules", None)
         if check is not None:
             yield from check(spec)
+
+
+def exec_rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with `process` alone; of all else create has seen to it."""
+    for name, needs in REGISTRY:
+        if (name in OF_A_PROCESS or name == "missing") and _wants(spec, needs):
+            check = getattr(load(name), "rules", None)
+            if check is not None:
+                yield from check(spec)
 
 
 def plan(spec: dict[str, Any], site: Site) -> list[Step]:
@@ -98,7 +111,7 @@ def plan_exec(spec: dict[str, Any], site: Site) -> list[Step]:
     namespaces.survey(spec, site)
     steps = list(joining.plan(site, namespaces.flags(site.joined)))
     for name, needs in REGISTRY:
-        if name in OF_A_PROCESS and (not needs or any(_is_set(spec, path) for path in needs)):
+        if name in OF_A_PROCESS and _wants(spec, needs):
             steps += load(name).plan(spec, site)
     return _in_order(steps, site)
 

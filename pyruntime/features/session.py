@@ -55,7 +55,9 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         builtin(SYNC, site.socket_fd, READY),
         *([] if site.inline else [sys(lib.NR_close, site.socket_fd)]),
     ])  # fmt: skip
-    yield Step(moments.WAIT, "", "wait for start", [builtin(WAIT, site.start_fd, site.report_fd)])
+    if not site.exec:  # who joins a container starts at once
+        wait = [builtin(WAIT, site.start_fd, site.report_fd)]
+        yield Step(moments.WAIT, "", "wait for start", wait)
 
 
 def _session(site: Site) -> list[Any]:

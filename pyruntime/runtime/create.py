@@ -21,7 +21,7 @@ from pyruntime.lib import proc
 from pyruntime.plan import moments
 from pyruntime.runtime import store
 from pyruntime.runtime.host import Host
-from pyruntime.runtime.launch import Launch
+from pyruntime.runtime.launch import CAP_SYS_ADMIN, Launch, check_preserved, look_around
 from pyruntime.runtime.record import new_record
 from pyruntime.spec import load
 
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 
     from pyruntime.runtime.request import CreateRequest
 
-CAP_SYS_ADMIN = 21
 SPEC_VERSION = "1.3.0"
-CAP_SYS_ADMIN = 21
 
 
 class Creation:
@@ -73,15 +71,10 @@ class Creation:
             site.notify = _absolute(f"{state}/{NOTIFY_STATE}", posix.getcwd())
         site.no_pivot = request.no_pivot
         site.new_keyring = not request.no_new_keyring
-        site.capabilities = calls.permitted_capabilities()
-        site.privileged = bool(site.capabilities >> CAP_SYS_ADMIN & 1)
-        site.unprivileged_user = posix.geteuid() != 0
-        site.in_user_namespace = proc.in_user_namespace()
-        site.last_capability = proc.last_capability()
-        site.machine = posix.uname().machine
+        look_around(site)
         site.layout = detect.layout()
         site.cgroups = request.cgroup_manager != "disabled"
-        _check_preserved(site.preserve_fds)
+        check_preserved(site.preserve_fds)
         return site
 
     def make(self) -> Host:
@@ -91,6 +84,7 @@ class Creation:
             self.request.container_id, self.bundle, self.site.rootfs, self.spec, SPEC_VERSION
         )
         record["pidNamespace"] = "pid" in self.site.created
+        record["keyring"] = self.site.new_keyring
         self.host = host = Host(self.site, entry, self.spec, record)
         host.run_hooks = self._run_hooks
         self.launch = Launch(
@@ -232,11 +226,3 @@ def _activated_fds() -> int:
     if not count.isdigit() or pid != b"%d" % posix.getpid():
         return 0
     return int(count)
-
-
-def _check_preserved(count: int) -> None:
-    for fd in range(3, 3 + count):
-        try:
-            posix.fstat(fd)
-        except OSError:
-            raise UsageError(f"descriptor {fd} of --preserve-fds is not open") from None

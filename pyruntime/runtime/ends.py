@@ -18,6 +18,11 @@ ENDS = {
 }
 
 
+def exit_code(status: int) -> int:
+    """A wait status as a shell says it: the program's exit status, 128 + n after signal n."""
+    return 128 + (status & 0x7F) if status & 0x7F else status >> 8
+
+
 def describe_end(pid: int, record: dict[str, Any]) -> Exception:
     """The error for an init, our child, that is gone without a word. Does not reap it."""
     result = posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOWAIT)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import posix
 
-from pyruntime.errors import InternalError, StepError
+from pyruntime.errors import StepError
 from pyruntime.kernel import calls
-from pyruntime.runtime import channel, hooks
+from pyruntime.runtime import ends, hooks
 from pyruntime.runtime.create import Creation
 from pyruntime.runtime.relay import Relay, Signals, find_terminal, resize
 
@@ -60,7 +60,7 @@ def run(request: CreateRequest) -> int:
             proxy.close()
     if not request.keep:
         _destroy(host, request)
-    return 128 + (status & 0x7F) if status & 0x7F else status >> 8
+    return ends.exit_code(status)
 
 
 def _notify_proxy(host: Host, request: CreateRequest) -> Proxy | None:
@@ -81,20 +81,8 @@ def _report_ready(proxy: Proxy, host: Host, request: CreateRequest) -> None:
 
 
 def _start(creation: Creation, host: Host) -> None:
-    """The word to go, and what the init says to it; the meaning of the messages is start's (container.py)."""
-    host.channel.go()
-    message = host.channel.receive()
-    if message is None:
-        from pyruntime.runtime.ends import describe_end
-
-        raise describe_end(host.pid, host.record)
-    if message.type == channel.ERROR:
-        raise channel.failure(message, creation.launch.init_steps, host.record["id"])
-    if message.type != channel.ABOUT_TO_EXEC:
-        raise InternalError(f"the init sent a message of type {message.type}")
-    message = host.channel.receive()
-    if message is not None:
-        raise channel.failure(message, creation.launch.init_steps, host.record["id"])
+    """The word to go, and then what `start` does when the program runs."""
+    creation.launch.let_go()
     host.record["status"] = "running"
     host.entry.write_record(host.record)
     configured = (host.spec.get("hooks") or {}).get("poststart")

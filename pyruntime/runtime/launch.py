@@ -6,11 +6,13 @@ the message `ready` is the same and has its home here.
 
 from __future__ import annotations
 
+import fcntl
 import posix
 
-from pyruntime.errors import InternalError, KernelError, StepError, strerror
+from pyruntime.errors import InternalError, KernelError, StepError, UsageError, strerror
 from pyruntime.features import namespaces
 from pyruntime.kernel import calls
+from pyruntime.lib import proc
 from pyruntime.plan import moments
 from pyruntime.plan.tape import Tape
 from pyruntime.runtime import channel
@@ -19,9 +21,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyruntime.features.site import Site
     from pyruntime.plan.step import Step
     from pyruntime.runtime.host import Host
 
+CAP_SYS_ADMIN = 21
 BEFORE_SPAWN = (moments.CGROUP, moments.SOURCES, moments.SPAWN)
 
 
@@ -199,10 +203,46 @@ class Launch:
             pass
         posix.close(host.pidfd)
 
+    def let_go(self) -> None:
+        """From `ready` to the running program, over the socket. execve closes it: its end without an error means
+        that the program runs."""
+        self._let_go_on()
+        message = self.host.channel.receive()
+        if message is None:
+            raise self.unexpected_end()
+        if message.type == channel.ABOUT_TO_EXEC:
+            message = self.host.channel.receive()
+            if message is None:
+                return
+        if message.type != channel.ERROR:
+            raise InternalError(f"the init sent a message of type {message.type}")
+        raise channel.failure(message, self.init_steps, self.host.site.container_id)
+
     def close_terminal(self) -> None:
         if self.terminal_fd >= 0:
             posix.close(self.terminal_fd)
             self.terminal_fd = -1
+
+
+def check_preserved(count: int) -> None:
+    """UsageError unless 3 to count+2 came from our caller: what we opened ourselves is close-on-exec (R-31)."""
+    for fd in range(3, 3 + count):
+        try:
+            ours = fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+        except OSError:
+            ours = 1
+        if ours:
+            raise UsageError(f"descriptor {fd} of --preserve-fds is not open")
+
+
+def look_around(site: Site) -> None:
+    """Fills in what the plan must know of this process and this host."""
+    site.capabilities = calls.permitted_capabilities()
+    site.privileged = bool(site.capabilities >> CAP_SYS_ADMIN & 1)
+    site.unprivileged_user = posix.geteuid() != 0
+    site.in_user_namespace = proc.in_user_namespace()
+    site.last_capability = proc.last_capability()
+    site.machine = posix.uname().machine
 
 
 def _run_host_step(step: Step, host: Host) -> None:

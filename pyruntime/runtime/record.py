@@ -2,7 +2,8 @@
 
 {"format", "ociVersion", "id", "bundle", "rootfs", "status": creating|created|starting|running, "pid", "startTime"
 (clock ticks since boot), "bootId", "initExe": [st_dev, st_ino] of the init's memfd, "created" (RFC 3339), "uid",
-"annotations", "cgroup" (opaque, of pyruntime.cgroup), "pidNamespace": has one of its own}
+"annotations", "cgroup" (opaque, of pyruntime.cgroup), "pidNamespace": has one of its own, "keyring": has a session keyring
+of its own}
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def new_record(
         "annotations": spec.get("annotations") or {},
         "cgroup": None,
         "pidNamespace": False,
+        "keyring": True,
     }
 
 

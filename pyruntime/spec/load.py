@@ -26,7 +26,7 @@ NAME = "config.json"
 MAX_BYTES = 16 << 20
 _CHUNK = 1 << 20
 _FLAGS = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
-_TYPE_MASK, _REGULAR = 0o170000, 0o100000
+_TYPE_MASK, _REGULAR, _PIPE = 0o170000, 0o100000, 0o010000
 
 
 def read_config(bundle_fd: int) -> bytes:
@@ -37,18 +37,32 @@ def read_config(bundle_fd: int) -> bytes:
         raise BundleError(WORDS["no config"]) from None
     except OSError as error:
         raise BundleError(f"open {NAME}: {strerror(error.errno or 0)}") from None
+    return _read(fd, NAME, (_REGULAR,))
+
+
+def read_file(path: str, where: str) -> bytes:
+    """The bytes of a file the command line names: a regular one, or a pipe that a shell made; BundleError."""
     try:
-        return _read_regular(fd)
+        fd = posix.open(path, _FLAGS)
     except OSError as error:
-        raise BundleError(f"read {NAME}: {strerror(error.errno or 0)}") from None
+        raise BundleError(f"open {where}: {strerror(error.errno or 0)}") from None
+    posix.set_blocking(fd, True)  # a pipe's writer may need a moment; without one it ends at once
+    return _read(fd, where, (_REGULAR, _PIPE))
+
+
+def _read(fd: int, where: str, kinds: tuple[int, ...]) -> bytes:
+    """All of it; `fd` is closed."""
+    try:
+        if posix.fstat(fd).st_mode & _TYPE_MASK not in kinds:
+            raise BundleError(f"read {where}: not a regular file")
+        return _read_bounded(fd, where)
+    except OSError as error:
+        raise BundleError(f"read {where}: {strerror(error.errno or 0)}") from None
     finally:
         posix.close(fd)
 
 
-def _read_regular(fd: int) -> bytes:
-    facts = posix.fstat(fd)
-    if facts.st_mode & _TYPE_MASK != _REGULAR:
-        raise BundleError(f"read {NAME}: not a regular file")
+def _read_bounded(fd: int, where: str) -> bytes:
     # A file may grow after fstat: what is read decides, and one byte too many is enough to know.
     parts: list[bytes] = []
     size = 0
@@ -58,7 +72,7 @@ def _read_regular(fd: int) -> bytes:
             return b"".join(parts)
         parts.append(part)
         size += len(part)
-    raise BundleError(f"read {NAME}: larger than {MAX_BYTES >> 20} MiB")
+    raise BundleError(f"read {where}: larger than {MAX_BYTES >> 20} MiB")
 
 
 def parse(
@@ -66,13 +80,15 @@ def parse(
     where: str = NAME,
     what: str = "config",
     *,
+    base: str = "",
     warnings: list[Finding] | None = None,
     extra_rules: Rules | None = None,
 ) -> Document:
     """The document in `data`, valid as `what`, or BundleError (not JSON) or SpecError (findings).
 
-    `where` is the file's name for messages. `extra_rules` yields (pointer, why) of a document that
-    keeps to the schema; it is also run on the sound part of one that does not.
+    `where` is the file's name for messages, `base` the pointer of the document in what it is a part
+    of. `extra_rules` yields (pointer, why) of a document that keeps to the schema; it is also run on
+    the sound part of one that does not.
     """
     try:
         document = jsondoor.loads(data)
@@ -85,7 +101,10 @@ def parse(
     if findings:
         from pyruntime.spec import sound as remedy
 
-        findings = remedy.explained(document, what, findings)
+        findings = [
+            (base + pointer, wrong, why)
+            for pointer, wrong, why in remedy.explained(document, what, findings)
+        ]
         sound = remedy.sound_part(document, what)
     if sound is not None:
         assert isinstance(sound, dict)

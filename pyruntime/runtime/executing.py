@@ -1,0 +1,181 @@
+"""`exec`: one more process in a container, with the same walls as its first (R-20).
+
+The container's init is opened as a pidfd first and proved to be the recorded one then (R-30); everything is joined
+through that descriptor, whatever becomes of the number. No lock is taken: nothing of the container's state changes,
+and a process may join while a long `start` or another `exec` is under way.
+"""
+
+from __future__ import annotations
+
+import _signal
+import errno
+import posix
+import select
+
+from pyruntime import errors, features
+from pyruntime.cgroup import driver
+from pyruntime.features.site import Site
+from pyruntime.runtime import container, ends, newcomer, signals, status
+from pyruntime.runtime.host import Host
+from pyruntime.runtime.launch import Launch, check_preserved, look_around
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyruntime.runtime.newcomer import ExecRequest
+    from pyruntime.runtime.store import Entry
+
+ATTEMPTS = 3
+
+
+def execute(request: ExecRequest) -> int:
+    """The exit status of the process, 128 + n after signal n; 0 at once when detached."""
+    # A caller that ignores SIGCHLD would make the process's end vanish unseen.
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    check_preserved(request.preserve_fds)  # before a descriptor of ours can be taken for one
+    entry = container.find(request.root, request.container_id).entry
+    record = entry.read_record()
+    init = signals.open_process(record)
+    try:
+        _check(record, entry, request)
+        config = newcomer.config_for(request, entry.config())
+        execution = _started(request, entry, record, config, init)
+    except errors.StepError as error:
+        if init >= 0 and _has_ended(init):
+            # Whatever failed, failed for this: namespaces without their init take nobody in.
+            raise errors.WrongStatus(record["id"], errors.WORDS["exec stopped"]) from error
+        raise
+    finally:
+        if init >= 0:
+            posix.close(init)
+    return execution.finish()
+
+
+def _check(record: dict[str, Any], entry: Entry, request: ExecRequest) -> None:
+    """Running, or created: its program waits, others need not."""
+    now = status.status(record, entry)
+    if now == "stopped":
+        raise errors.WrongStatus(record["id"], errors.WORDS["exec stopped"])
+    if now == "paused" and not request.ignore_paused:
+        raise errors.WrongStatus(record["id"], errors.WORDS["exec paused"])
+    if now == "creating":
+        raise errors.WrongStatus(record["id"], "cannot exec in a container in the creating state")
+
+
+def _has_ended(pidfd: int) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _started(
+    request: ExecRequest, entry: Entry, record: dict[str, Any], config: dict[str, Any], init: int
+) -> Execution:
+    """The payload of a v2 group may make subgroups between our look and the clone: then look again."""
+    for attempt in range(1, ATTEMPTS + 1):
+        execution = Execution(request, entry, record, config, init)
+        try:
+            execution.start()
+        except BaseException as error:
+            execution.abandon()
+            busy = isinstance(error, errors.StepError) and error.errno == errno.EBUSY
+            if not busy or attempt == ATTEMPTS:
+                raise
+        else:
+            return execution
+    raise AssertionError("the last attempt returns or raises")
+
+
+class Execution:
+    """One process on its way into a container, and until its end where it is waited for."""
+
+    def __init__(
+        self,
+        request: ExecRequest,
+        entry: Entry,
+        record: dict[str, Any],
+        config: dict[str, Any],
+        init: int,
+    ) -> None:
+        self.request = request
+        self.terminal = -1  # the caller's
+        self.signals: Any = None
+        self.site = site = Site(
+            record["bundle"],
+            record["id"],
+            record["rootfs"],
+            preserve_fds=request.preserve_fds,
+            joining=True,
+        )
+        look_around(site)
+        site.inline = True
+        site.terminal = bool(config["process"].get("terminal"))
+        site.new_keyring = record.get("keyring", True)
+        self.host = host = Host(site, entry, config, record)
+        host.container_pid, host.container_pidfd = record["pid"], init
+        host.join_fd, host.task_fds = driver.join(
+            record["cgroup"], record["pid"], driver.sub_paths(request.cgroups)
+        )
+        site.join_count = len(host.task_fds)
+        self.launch: Launch
+
+    def start(self) -> None:
+        """Returns when the program runs, and its pid is where the caller looks for it."""
+        request, host = self.request, self.host
+        if self.site.terminal and not request.detach:
+            from pyruntime.runtime.relay import find_terminal
+
+            self.terminal = find_terminal()
+        steps = features.plan_exec(host.spec, self.site)
+        for text in self.site.warnings:
+            request.log.warning(text)
+        self.launch = Launch(
+            host,
+            steps,
+            lambda: None,
+            console_socket=request.console_socket,
+            pidfd_socket=request.pidfd_socket,
+        )
+        self.launch.make_ready()
+        if not request.detach:
+            from pyruntime.runtime import relay
+
+            self.signals = relay.Signals()
+            if self.terminal >= 0:
+                relay.resize(self.terminal, self.launch.terminal_fd)
+        self.launch.let_go()
+        if request.pid_file:
+            from pyruntime.runtime.pidfile import write_pid_file
+
+            write_pid_file(request.pid_file, host.pid, host)
+
+    def finish(self) -> int:
+        """Waits for the end, unless detached."""
+        host = self.host
+        host.keep()
+        host.channel.close()
+        if self.signals is None:
+            posix.close(host.pidfd)
+            return 0
+        from pyruntime.runtime.relay import Relay
+
+        try:
+            ended = Relay(
+                host.pid, host.pidfd, self.signals, self.launch.terminal_fd, self.terminal
+            ).run()
+        finally:
+            self.signals.close()
+        return ends.exit_code(ended)
+
+    def abandon(self) -> None:
+        """Nothing of a failed one stays: no process, no pid file, no descriptor."""
+        host = self.host
+        host.close_handed()
+        host.roll_back()
+        if hasattr(self, "launch"):
+            self.launch.close_terminal()
+        if self.terminal >= 0:
+            posix.close(self.terminal)
+        if self.signals is not None:
+            self.signals.close()

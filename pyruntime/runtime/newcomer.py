@@ -1,0 +1,144 @@
+"""What `exec` asks for: the process that is to join a container.
+
+It is the process of the config that create read, changed by flags, or that of a file. What such a file leaves out of
+the walls is the container's (R-20): capabilities, limits, labels and the oom score, as from runc.
+"""
+
+from __future__ import annotations
+
+from pyruntime import errors, features
+from pyruntime.spec import load
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyruntime.lib.log import Log
+
+WALLS = (
+    "capabilities",
+    "rlimits",
+    "oomScoreAdj",
+    "apparmorProfile",
+    "selinuxLabel",
+    "scheduler",
+    "ioPriority",
+)
+GRANTED = ("bounding", "effective", "permitted")
+
+
+class ExecRequest:
+    """The command line of `exec`. Paths are as given: relative ones count from the working directory."""
+
+    __slots__ = (
+        "root", "container_id", "log", "process_file", "args", "terminal", "cwd", "env", "uid", "gid", "groups", "label",
+        "profile", "no_new_privileges", "capabilities", "detach", "console_socket", "pid_file", "pidfd_socket",
+        "preserve_fds", "cgroups", "ignore_paused",
+    )  # fmt: skip
+
+    def __init__(self, root: str, container_id: str, *, log: Log) -> None:
+        self.root = root
+        self.container_id = container_id
+        self.log = log
+        self.process_file: str | None = None
+        self.args: list[str] = []
+        self.terminal = False
+        self.cwd = ""
+        self.env: list[str] = []
+        self.uid: int | None = None  # None: that of the config
+        self.gid: int | None = None
+        self.groups: list[int] = []
+        self.label = ""
+        self.profile = ""
+        self.no_new_privileges = False
+        self.capabilities: list[str] = []
+        self.detach = False
+        self.console_socket = ""
+        self.pid_file = ""
+        self.pidfd_socket = ""
+        self.preserve_fds = 0
+        self.cgroups: list[str] = []
+        self.ignore_paused = False
+
+
+def config_for(request: ExecRequest, config: dict[str, Any]) -> dict[str, Any]:
+    """The container's config with the new process in the place of its own; BundleError lists what is wrong with it."""
+    if request.process_file is None:
+        result = {**config, "process": _changed(request, config.get("process") or {"cwd": "/"})}
+        findings = list(features.exec_rules(result))
+        if findings:
+            rows = [(pointer, why, "") for pointer, why in findings]
+            raise errors.BundleError(errors.list_findings(rows, "the process"))
+    else:
+        result = {**config, "process": _from_file(request, config)}
+    _check_terminal(request, bool(result["process"].get("terminal")))
+    return result
+
+
+def _changed(request: ExecRequest, process: dict[str, Any]) -> dict[str, Any]:
+    """Flag by flag what runc changes."""
+    changed = {**process, "args": request.args, "terminal": request.terminal}
+    changed["user"] = user = dict(process.get("user") or {})
+    if request.uid is not None:
+        user["uid"] = request.uid
+    if request.gid is not None:
+        user["gid"] = request.gid
+    if request.groups:
+        user["additionalGids"] = [*(user.get("additionalGids") or ()), *request.groups]
+    if request.cwd:
+        changed["cwd"] = request.cwd
+    if request.env:
+        changed["env"] = [*(process.get("env") or ()), *request.env]
+    if request.no_new_privileges:
+        changed["noNewPrivileges"] = True
+    if request.label:
+        changed["selinuxLabel"] = request.label
+    if request.profile:
+        changed["apparmorProfile"] = request.profile
+    if request.capabilities:
+        changed["capabilities"] = _granted(process.get("capabilities") or {}, request.capabilities)
+    return changed
+
+
+def _granted(sets: dict[str, list[str]], more: list[str]) -> dict[str, list[str]]:
+    """Inheritable is never filled; ambient only of what the config has there (CVE-2022-29162, R-17)."""
+    result = dict(sets)
+    for name in GRANTED:
+        result[name] = [*(sets.get(name) or ()), *more]
+    inheritable = sets.get("inheritable") or ()
+    ambient = [name for name in more if name in inheritable]
+    if ambient:
+        result["ambient"] = [*(sets.get("ambient") or ()), *ambient]
+    return result
+
+
+def _from_file(request: ExecRequest, config: dict[str, Any]) -> dict[str, Any]:
+    path = request.process_file or ""
+    where = f"process file `{path}`"
+    own = config.get("process") or {}
+    walls = {name: own[name] for name in WALLS if name in own}
+
+    def rules(process: dict[str, Any]) -> Any:
+        return features.exec_rules({**config, "process": {**walls, **process}})
+
+    try:
+        process: dict[str, Any] = load.parse(
+            load.read_file(path, where), where, "process", base="/process", extra_rules=rules
+        )
+    except errors.SpecError as error:
+        # Read once, it may be a pipe: nobody else can be asked to explain it.
+        raise errors.BundleError(errors.list_findings(error.findings, where)) from None
+    if not process.get("rlimits"):
+        process.pop("rlimits", None)
+    return {**walls, **process}
+
+
+def _check_terminal(request: ExecRequest, terminal: bool) -> None:
+    if terminal and request.detach and not request.console_socket:
+        raise errors.UsageError(
+            "cannot allocate tty if pyruntime will detach without setting console socket"
+        )
+    if request.console_socket and not (terminal and request.detach):
+        raise errors.UsageError(
+            "cannot use console socket if pyruntime will not detach or allocate tty"
+        )
