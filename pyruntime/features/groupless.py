@@ -22,7 +22,7 @@ def decide(spec: dict[str, Any], site: Site) -> bool:
     resources = driver.effective(linux.get("resources") or {}, spec["ociVersion"])
     limits = driver.limits(resources)
     if site.cgroups:
-        obstacle = driver.obstacle(site.layout, linux.get("cgroupsPath"), site.container_id)
+        obstacle = site.cgroup_obstacle
         if obstacle is None:
             return True
         if limits:

@@ -24,7 +24,7 @@ class Site:
         "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "notify", "no_pivot", "new_keyring",
         "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "machine",
         "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings",
-        "cgroups", "exec", "privileged", "in_user_namespace", "unprivileged_user", "umask", "procfs_lent", "_procfs",
+        "cgroups", "cgroup_obstacle", "exec", "privileged", "in_user_namespace", "unprivileged_user", "umask", "procfs_lent", "_procfs",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +50,9 @@ class Site:
         self.last_capability = 40
         self.layout: Any = None
         self.cgroups = True  # the container gets groups of its own
+        self.cgroup_obstacle: str | None = (
+            None  # why none can be made for it, of one who may be refused
+        )
         self.cgroup_relative: dict[str, str] = {}
         self.join_count = 0
         self.machine = "x86_64"  # as uname(2) names it

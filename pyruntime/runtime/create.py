@@ -74,6 +74,9 @@ class Creation:
         look_around(site)
         site.layout = detect.layout()
         site.cgroups = request.cgroup_manager != "disabled"
+        if site.cgroups and (not site.privileged or site.in_user_namespace):
+            path = (spec.get("linux") or {}).get("cgroupsPath")
+            site.cgroup_obstacle = driver.obstacle(site.layout, path, site.container_id)
         check_preserved(site.preserve_fds)
         return site
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from pyruntime.cgroup import permission
 from pyruntime.errors import StepError
 from pyruntime.features import cgroups, groupless
 from tests.lib.plans import Plan, planned, site, spec, without_namespace
@@ -14,9 +13,7 @@ from tests.lib.plans import Plan, planned, site, spec, without_namespace
 NODES = [{"allow": False, "access": "rwm"}]
 
 
-@pytest.fixture
-def no_permission(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(permission, "obstacle", lambda *_: "/sys/fs/cgroup/x: permission denied")
+OBSTACLE = {"cgroup_obstacle": "/sys/fs/cgroup/x: permission denied"}
 
 
 def test_switched_off() -> None:
@@ -30,10 +27,8 @@ def test_switched_off() -> None:
     "facts", [{"privileged": False}, {"in_user_namespace": True}], ids=["user", "nested"]
 )
 @pytest.mark.parametrize("resources", [{}, {"devices": NODES}, {"memory": {"limit": 0}}])
-def test_nothing_asked(
-    no_permission: None, facts: dict[str, Any], resources: dict[str, Any]
-) -> None:
-    plan = Plan(spec(linux__resources=resources), site(**facts))
+def test_nothing_asked(facts: dict[str, Any], resources: dict[str, Any]) -> None:
+    plan = Plan(spec(linux__resources=resources), site(**facts, **OBSTACLE))
     assert not plan.of("/linux/cgroupsPath") and plan.site.warnings == []
 
 
@@ -44,31 +39,23 @@ def test_nothing_asked(
         ({"cgroupsPath": "/x"}, "/linux/cgroupsPath", "a cgroupsPath"),
     ],
 )
-def test_something_asked(
-    no_permission: None, linux: dict[str, Any], pointer: str, words: str
-) -> None:
+def test_something_asked(linux: dict[str, Any], pointer: str, words: str) -> None:
     document = spec(**{f"linux__{key}": value for key, value in linux.items()})
     with pytest.raises(StepError) as caught:
-        Plan(document, site(privileged=False))
+        Plan(document, site(privileged=False, **OBSTACLE))
     assert caught.value.pointer == pointer
     assert caught.value.message.startswith(groupless.NO_PERMISSION)
     assert words in caught.value.message
     assert caught.value.message.endswith("/sys/fs/cgroup/x: permission denied")
 
 
-def test_root_is_not_asked_for_permission(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The look costs system calls in each hierarchy, on the way of every create."""
-
-    def look(*_: Any) -> str:
-        raise AssertionError
-
-    monkeypatch.setattr(permission, "obstacle", look)
-    assert planned().of("/linux/cgroupsPath")
+def test_root_is_not_asked_for_permission() -> None:
+    assert planned(**OBSTACLE).of("/linux/cgroupsPath")
 
 
-def test_what_is_left_behind_could_not_be_found(no_permission: None) -> None:
+def test_what_is_left_behind_could_not_be_found() -> None:
     document = spec(linux__namespaces=without_namespace("pid"))
-    assert "cannot be found" in Plan(document, site(privileged=False)).site.warnings[0]
+    assert "cannot be found" in Plan(document, site(privileged=False, **OBSTACLE)).site.warnings[0]
 
 
 @pytest.mark.parametrize(
