@@ -14,6 +14,8 @@ from tests.lib.spaces import Map, parse_map
 from tests.vm.session.conftest import CGROUPS
 
 MIB = 1 << 20
+# What 512 shares become: by the line of older runtimes, by the curve of newer ones.
+WEIGHTS = ("20", "59")
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_the_usual_state_directory(bundle: Bundle) -> None:
         bundle.write(box.id)
         outcome = box.bare("run", "--bundle", str(bundle.directory), box.id)
         assert outcome.code == 0, str(outcome)
-    name = os.path.basename(box.call("--version").out.split()[0])
+        name = box.bare("--version").out.split()[0]
     place = Path(os.environ["XDG_RUNTIME_DIR"], name)
     assert place.stat().st_uid == os.geteuid()
     assert place.stat().st_mode & 0o077 in (0, 0o011)
@@ -77,7 +79,7 @@ def test_limits_in_a_delegated_group(bundle: Bundle, group: Path) -> None:
         box.create()
         assert (group / "memory.max").read_text() == f"{64 * MIB}\n"
         assert (group / "pids.max").read_text() == "20\n"
-        assert (group / "cpu.weight").read_text() == "20\n"
+        assert (group / "cpu.weight").read_text().strip() in WEIGHTS
         assert str(box.pid) in (group / "cgroup.procs").read_text().split()
         box.start()
         assert box.facts.cgroups == {"": "/"}
@@ -98,5 +100,5 @@ def test_a_group_that_is_not_ours_is_refused(bundle: Bundle) -> None:
 
 def test_devices_are_the_hosts(bundle: Bundle) -> None:
     """Nobody but root makes nodes, so they are bound; they still are devices."""
-    for line in run(bundle.inside("stat", "/dev/null", "--", "write", "/dev/null", "x")).lines:
-        assert line["errno"] == "", line
+    outcome = run(bundle.inside("stat", "/dev/null", "--", "write", "/dev/null", "x"))
+    assert [line["errno"] for line in outcome.lines] == ["", ""], str(outcome)
