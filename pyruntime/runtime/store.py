@@ -40,9 +40,13 @@ _FIELDS = (
 
 
 def default_root() -> str:
-    """/run/pyruntime, or beneath XDG_RUNTIME_DIR for an ordinary user."""
+    """/run/pyruntime, or beneath XDG_RUNTIME_DIR for an ordinary user.
+
+    That is also who is root in a user namespace and does not call themselves so: rootless Podman calls us from
+    inside one, with XDG_RUNTIME_DIR and nothing else in the environment.
+    """
     user = posix.geteuid()
-    if user == 0 and posix.environ.get(b"USER", b"root") in (b"", b"root"):
+    if user == 0 and posix.environ.get(b"USER") == b"root":
         return DEFAULT_ROOT
     own = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
     if own[:1] != "/" or (user == 0 and not proc.in_user_namespace()):

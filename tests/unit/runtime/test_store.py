@@ -129,6 +129,7 @@ def test_a_root_that_cannot_be_made(tmp_path: Path) -> None:
         (0, {}, False, "/run/pyruntime"),
         (0, {b"XDG_RUNTIME_DIR": b"/x"}, False, "/run/pyruntime"),
         (0, {b"XDG_RUNTIME_DIR": b"/x", b"USER": b"me"}, False, "/run/pyruntime"),
+        (0, {b"XDG_RUNTIME_DIR": b"/x"}, True, "/x/pyruntime"),
         (0, {b"XDG_RUNTIME_DIR": b"/x", b"USER": b"me"}, True, "/x/pyruntime"),
         (0, {b"XDG_RUNTIME_DIR": b"/x", b"USER": b"root"}, True, "/run/pyruntime"),
         (1000, {b"XDG_RUNTIME_DIR": b"/x"}, False, "/x/pyruntime"),
