@@ -112,32 +112,34 @@ static void breach(struct haul *all, const char *how, const char *what)
 		snprintf(all->first, sizeof all->first, "%s %.100s", how, what);
 }
 
-/* A tracer that comes before the program's own execve is told of that execve: that is the proof. */
-static void stalk_by_tracing(pid_t pid, struct haul *all)
+/* The kernel lets nobody attach while an execve changes what a process is, so what its program is
+ * right after tells what was caught; the name can only be read by who may trace. */
+static void stalk_by_tracing(pid_t pid, const char *own, struct haul *all)
 {
 	int status = 0;
-	if (ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACEEXEC) < 0) {
-		all->denied += errno == EPERM;
-		return;
+	char target[256];
+	while (ptrace(PTRACE_SEIZE, pid, 0, 0) < 0) {
+		if (errno != EPERM)
+			return;
+		all->denied++;
 	}
-	while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
-		if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8))
-			breach(all, "traced", "before its execve");
-		int event = status >> 16;
-		ptrace(PTRACE_CONT, pid, 0, event ? 0 : WSTOPSIG(status));
-	}
+	if (may_read_link(pid, "exe", target, sizeof target) && strcmp(target, own))
+		breach(all, "traced", target);
+	while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status))
+		ptrace(PTRACE_CONT, pid, 0, status >> 16 ? 0 : WSTOPSIG(status));
 }
 
-/* What is open while its program is not yet the one of the container. */
+/* What can be opened while its program is not yet the one of the container. */
 static void stalk_by_looking(pid_t pid, const char *own, struct haul *all)
 {
 	static const char *const files[] = { "mem", "maps", "environ", "fd", "cwd", "root" };
 	char target[256];
-	for (int round = 0; round < 64; round++) {
+	for (;;) {
 		int opened = -1;
 		for (size_t i = 0; i < sizeof files / sizeof *files && opened < 0; i++)
 			if (may_open(pid, files[i]))
 				opened = (int)i;
+		errno = 0;
 		int readable = may_read_link(pid, "exe", target, sizeof target);
 		if (readable && strcmp(target, own))
 			breach(all, opened < 0 ? "exe" : files[opened], target);
@@ -146,6 +148,22 @@ static void stalk_by_looking(pid_t pid, const char *own, struct haul *all)
 		else
 			all->denied++;
 	}
+}
+
+/* The first process after that one; 0 where there is none. */
+static pid_t newcomer(pid_t last)
+{
+	struct dirent *entry;
+	pid_t first = 0;
+	DIR *proc = opendir("/proc");
+	while (proc && (entry = readdir(proc))) {
+		pid_t pid = atoi(entry->d_name);
+		if (pid > last && (!first || pid < first))
+			first = pid;
+	}
+	if (proc)
+		closedir(proc);
+	return first;
 }
 
 /* stalk trace|look OWN: everything that becomes a process here, until TERM; OWN is the program that
@@ -161,18 +179,18 @@ static void probe_stalk(int count, char **words)
 	sigprocmask(SIG_BLOCK, &term, NULL);
 	outcome("stalking", NULL, 0);
 	fflush(stdout);
-	pid_t last = getpid();
-	while (sigtimedwait(&term, NULL, &none) < 0)
-		for (pid_t pid = last + 1; pid < last + 8; pid++) {
-			if (kill(pid, 0) < 0 && errno == ESRCH)
-				continue;
-			all.seen++;
-			last = pid;
-			if (*words[0] == 't')
-				stalk_by_tracing(pid, &all);
-			else
-				stalk_by_looking(pid, words[1], &all);
-		}
+	pid_t last = getpid(), pid;
+	while (sigtimedwait(&term, NULL, &none) < 0) {
+		pid = newcomer(last);
+		if (!pid)
+			continue;
+		all.seen++;
+		last = pid;
+		if (*words[0] == 't')
+			stalk_by_tracing(pid, words[1], &all);
+		else
+			stalk_by_looking(pid, words[1], &all);
+	}
 	begin();
 	string("cmd", "stalked");
 	number("seen", all.seen);
