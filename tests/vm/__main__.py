@@ -27,8 +27,12 @@ from tests.vm.machine import LAYOUTS, MachineError
 
 USERS = {"root": ["root"], "user": ["tester"], "both": ["root", "tester"]}
 TESTS = {
-    "root": "tests/integration tests/hostile tests/engines/test_podman.py".split(),
-    "tester": ["tests/vm/session", "tests/engines/test_podman.py"],
+    "root": "tests/integration tests/hostile tests/engines/test_podman.py tests/engines/test_podman_exec.py".split(),
+    "tester": [
+        "tests/vm/session",
+        "tests/engines/test_podman.py",
+        "tests/engines/test_podman_exec.py",
+    ],
 }
 # Emulated, everything takes ten to twenty times as long.
 PATIENCE = 10
