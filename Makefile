@@ -79,6 +79,7 @@ engines: build ## podman, containerd, … on top of pyruntime (as root)
 	$(PYTEST) tests/engines
 
 vm: build ## the suite in a virtual machine with another kernel and cgroup layout; VM="--help" says more
+	@.ci/packages vm
 	$(PY) -m tests.vm $(VM)
 
 fuzz: build ## random input against oracles

@@ -5,6 +5,7 @@
     make vm VM="--as user tests/integration/test_rootless.py"
     VM_CGROUP=v1 make vm                                 or hybrid
     make vm VM="--shell 'cat /proc/self/cgroup'"         a command instead of pytest
+    make vm VM=--short                                   the part that every commit can wait for
     make vm RUNTIME=runc                                 the tests themselves, on the guest's runc
 
 Prints what pytest prints, and at the end the counts of each run. A run in which no test passed has failed.
@@ -26,13 +27,15 @@ from tests.vm import image
 from tests.vm.machine import LAYOUTS, MachineError
 
 USERS = {"root": ["root"], "user": ["tester"], "both": ["root", "tester"]}
+PODMAN = ["tests/engines/test_podman.py", "tests/engines/test_podman_exec.py"]
 TESTS = {
-    "root": "tests/integration tests/hostile tests/engines/test_podman.py tests/engines/test_podman_exec.py".split(),
-    "tester": [
-        "tests/vm/session",
-        "tests/engines/test_podman.py",
-        "tests/engines/test_podman_exec.py",
-    ],
+    "root": ["tests/integration", "tests/hostile", *PODMAN],
+    "tester": ["tests/vm/session", *PODMAN],
+}
+# For every commit: where this kernel and this layout differ most.
+SHORT = {
+    "root": [f"tests/integration/test_{name}.py" for name in ("bundles", "namespaces", "cgroups")],
+    "tester": ["tests/vm/session"],
 }
 # Emulated, everything takes ten to twenty times as long.
 PATIENCE = 10
@@ -42,7 +45,8 @@ EXCLUDED = """.git build/vm build/temp.* build/lib.* build/launcher/frozen.c .my
 .venv/bin/ruff site-packages/mypy* site-packages/ruff* site-packages/pip* site-packages/setuptools*
 site-packages/codespell* site-packages/*__mypyc* site-packages/pkg_resources site-packages/librt
 site-packages/ast_serialize site-packages/pyroute2* site-packages/*/tests""".split()
-SUMMARY = re.compile(rb"^=+ (.* in [0-9.]+s.*?) =+\r?$", re.MULTILINE)
+# The last line of pytest, with or without -q.
+SUMMARY = re.compile(rb"^(?:=+ )?(\d+ [a-z]+\b.* in [0-9.]+s[^=]*?)(?: =+)?\r?$", re.MULTILINE)
 PASSED = re.compile(r"\b[1-9][0-9]* passed")
 
 
@@ -77,7 +81,7 @@ def environment() -> dict[str, str]:
     return given
 
 
-def command(options: argparse.Namespace, words: list[str], user: str) -> list[str]:
+def command(options: argparse.Namespace, words: list[str]) -> list[str]:
     if options.shell:
         return ["/bin/sh", "-c", options.shell]
     pytest = [
@@ -89,28 +93,29 @@ def command(options: argparse.Namespace, words: list[str], user: str) -> list[st
         "-m",
         "not nightly",
     ]
-    return [*pytest, *(words or ["-q", *TESTS[user]])]
+    return [*pytest, *words]
 
 
-def make_ready(options: argparse.Namespace, words: list[str], user: str) -> None:
+def make_ready(options: argparse.Namespace, words: list[str]) -> None:
     """Leaves to the guest no work that is the same here: the tests' programs, and their bytecode as pytest
     rewrites it."""
     programs.inside()
     killing.killer()
-    pytest = [sys.executable, "-m", "pytest", "--collect-only", "-qq", *(words or TESTS[user])]
+    pytest = [sys.executable, "-m", "pytest", "--collect-only", "-qq", *words]
     if not options.shell:  # what is wrong with the tests is said by the run itself
         subprocess.run(pytest, cwd=image.PROJECT, capture_output=True, check=False)
 
 
 def perform(options: argparse.Namespace, words: list[str], user: str) -> Run:
     run = Run(user)
-    make_ready(options, words, user)
+    words = words or ["-q", *(SHORT if options.short else TESTS)[user]]
+    make_ready(options, words)
     tree = image.PROJECT
     with image.booted(options.cgroup) as guest:
         guest.copy(tree, EXCLUDED)
         started = time.monotonic()
         run.status = guest.run(
-            command(options, words, user),
+            command(options, words),
             user=user,
             output=run.take,
             directory=str(tree),
@@ -128,6 +133,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--cgroup", choices=LAYOUTS, default=layout, help="layout ($VM_CGROUP)")
     parser.add_argument("--as", dest="users", choices=USERS, help="default: both, or root when words are given")  # fmt: skip
     parser.add_argument("--shell", metavar="SCRIPT", help="run this in place of pytest")
+    parser.add_argument("--short", action="store_true", help="the tests of every commit only")
     parser.add_argument("--make", action="store_true", help="make the guest and stop")
     parser.add_argument("--patience", type=float, default=RUN_PATIENCE_S, metavar="SECONDS")
     options, words = parser.parse_known_args(argv)
