@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -112,6 +114,45 @@ def test_the_walls_stand(person: Person) -> None:
     nodes = {"full", "null", "random", "tty", "urandom", "zero"}
     links = {"core", "fd", "ptmx", "stderr", "stdin", "stdout"}
     assert set(facts.dev) - links - {"console"} == nodes | {"pts"}
+
+
+@pytest.mark.parametrize("value", [500, -500])
+def test_oom_score_adj(person: Person, value: int) -> None:
+    """A user may raise it, not lower it: the kernel's refusal of that is no failure (security: R-53)."""
+    before = int(Path("/proc/self/oom_score_adj").read_text())
+    facts = silent(
+        call(person, home_bundle(person, person.maps).set("process.oomScoreAdj", value))
+    ).facts
+    assert int(facts.files["/proc/self/oom_score_adj"]) == max(value, before)
+
+
+def test_limits_beyond_the_hard_ones_are_refused(person: Person) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    limits = [{"type": "RLIMIT_NOFILE", "soft": 10, "hard": hard + 1}]
+    outcome = call(person, home_bundle(person, person.maps).set("process.rlimits", limits))
+    assert outcome.code == 1 and outcome.out == ""
+    assert "operation not permitted" in outcome.err
+    if programs.runtime_name() == "pyruntime":
+        assert "/process/rlimits/0" in outcome.err
+
+
+def test_spec_is_what_the_reference_writes(person: Person) -> None:
+    """Apart from capabilities that nobody should get unasked, and newer masks and versions."""
+    directory = person.home / "spec"
+    directory.mkdir()
+    os.chown(directory, person.uid, person.uid)
+    written = []
+    for command in (programs.runtime_command(), ["runc"]):
+        words = [*command, "spec", "--rootless", "--bundle", str(directory)]
+        subprocess.run(words, check=True, env=person.env, preexec_fn=person.become)
+        document = json.loads((directory / "config.json").read_text())
+        (directory / "config.json").unlink()
+        del document["ociVersion"], document["linux"]["maskedPaths"]
+        document["process"]["capabilities"].pop("ambient", None)
+        document["process"]["capabilities"].pop("inheritable", None)
+        written.append(document)
+    assert written[0] == written[1]
+    assert written[0]["linux"]["uidMappings"] == [one.document for one in person.single]
 
 
 def test_all_capabilities_are_those_of_the_namespace_alone(person: Person) -> None:
