@@ -80,7 +80,7 @@ def missing_helper(kind: str) -> str:
     """Why ranges of this kind (uid, gid) cannot be had through newuidmap or newgidmap; empty if they can."""
     name = f"new{kind}map"
     path, problem = _find(name)
-    return "" if path else f"{name} {problem}"
+    return _powerless(kind, path) if path else f"{name} {problem}"
 
 
 def _write(kind: str, pid: int, mappings: Mappings) -> None:
@@ -202,12 +202,8 @@ def _helper_hint(kind: str, path: str, rows: list[tuple[int, int, int]]) -> str 
 
     if missing := _unmapped(kind, rows):
         return missing
-    facts = posix.stat(path)
-    if not facts.st_mode & _SET_UID and not _has_capabilities(path):
-        return (
-            f"{path} has neither the set-uid bit nor file capabilities: "
-            f"chmod u+s {path}, or setcap cap_set{kind}+ep {path}"
-        )
+    if powerless := _powerless(kind, path):
+        return powerless
     own = posix.getegid() if kind == "gid" else posix.geteuid()
     outer = [row for row in rows if row[1:] != (own, 1)]
     given = subids.ranges(kind)
@@ -222,6 +218,20 @@ def _helper_hint(kind: str, path: str, rows: list[tuple[int, int, int]]) -> str 
                 + ", ".join(f"{start} to {start + count - 1}" for start, count in given)
             )
     return _restriction()
+
+
+def _powerless(kind: str, path: str) -> str:
+    """Why the program has no more rights than we have; empty if it has."""
+    if not posix.stat(path).st_mode & _SET_UID and not _has_capabilities(path):
+        return (
+            f"{path} has neither the set-uid bit nor file capabilities: "
+            f"chmod u+s {path}, or setcap cap_set{kind}+ep {path}"
+        )
+    if posix.statvfs(path).f_flag & posix.ST_NOSUID:
+        return f"{path} is on a file system mounted nosuid"
+    if b"\nNoNewPrivs:\t1\n" in read_file("/proc/self/status", 1 << 16):
+        return f"no_new_privs is set for pyruntime, and so {path} gains no rights"
+    return ""
 
 
 def _unmapped(kind: str, rows: list[tuple[int, int, int]]) -> str:

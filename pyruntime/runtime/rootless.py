@@ -11,6 +11,7 @@ from __future__ import annotations
 import posix
 
 from pyruntime.errors import StepError
+from pyruntime.kernel import calls
 from pyruntime.lib import jsondoor, subids
 from pyruntime.runtime import idmaps
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 FLAG = "--map-root-user"
 MOST_LINES = 340  # of a map; user_namespaces(7)
 POINTER = "/linux/namespaces"
+CAPABILITIES = {"uid": 7, "gid": 6}  # CAP_SETUID, CAP_SETGID: who has them needs no mapping program
 EPERM = 1
 
 Range = tuple[int, int]
@@ -81,7 +83,8 @@ def _usable(kind: str, log: Log) -> list[Range]:
         for low, high in ours:
             if max(first, low) < min(first + count, high):
                 found.append((max(first, low), min(first + count, high)))
-    problem = idmaps.missing_helper(kind) if found else ""
+    direct = calls.permitted_capabilities() >> CAPABILITIES[kind] & 1
+    problem = idmaps.missing_helper(kind) if found and not direct else ""
     if problem:
         log.warning(f"{problem}: {subids.FILES[kind]} is of no use, and one {kind} is mapped")
         return []

@@ -79,6 +79,18 @@ def test_without_a_range(person: Person, ranges: Ranges) -> None:
     assert outcome.facts.files["/proc/self/setgroups"].strip() == "deny"
 
 
+def test_where_the_mapping_programs_gain_no_rights(person: Person) -> None:
+    """One id is what can be had, and a warning says why it is not more."""
+    with PersonBox(person.give(plain(person)), person, wrap=["setpriv", "--no-new-privs"]) as box:
+        bundle = box.bundle
+        bundle.write()
+        root = ["--root", str(box.root)]
+        outcome = box.bare(*root, "run", FLAG, "--bundle", str(bundle.directory), box.id)
+    assert outcome.code == 0, str(outcome)
+    assert parse_map(outcome.facts.files["/proc/self/uid_map"]) == list(person.single)
+    assert "no_new_privs" in outcome.err and "/etc/subuid is of no use" in outcome.err
+
+
 def test_debug_says_what_it_does(person: Person) -> None:
     bundle = plain(person)
     with PersonBox(person.give(bundle), person) as box:

@@ -24,6 +24,7 @@ from tests.lib import kernel
 
 __all__ = ["account"]
 
+MS_NOSUID, MS_REMOUNT = 2, 32
 Replace = Callable[..., Path]
 
 
@@ -92,6 +93,18 @@ def test_without_any_privilege_it_says_so(replace: Replace) -> None:
     result = refused("newuidmap: ", "(exit status 1)")
     assert "chmod u+s /usr/bin/newuidmap" in result.hint
     assert "setcap cap_setuid+ep" in result.hint
+
+
+def test_on_a_nosuid_mount_it_says_so(replace: Replace) -> None:
+    replace()
+    source = Path("/usr/bin/newuidmap")
+    source.chmod(0o4755)
+    remount_nosuid(str(source))
+    assert "mounted nosuid" in refused("newuidmap: ").hint
+
+
+def remount_nosuid(path: str) -> None:
+    kernel.mount("", path, flags=MS_REMOUNT | kernel.MS_BIND | MS_NOSUID)
 
 
 def test_without_the_program(replace: Replace, monkeypatch: pytest.MonkeyPatch) -> None:

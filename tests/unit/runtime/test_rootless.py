@@ -10,6 +10,7 @@ import pytest
 
 from pyruntime.errors import StepError
 from pyruntime.features import users
+from pyruntime.kernel import calls
 from pyruntime.lib import subids
 from pyruntime.lib.log import Log
 from pyruntime.runtime import idmaps, rootless
@@ -95,7 +96,19 @@ def test_ranges_without_the_program_that_maps_them(
     account: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(idmaps, "missing_helper", lambda kind: f"new{kind}map is not installed")
+    monkeypatch.setattr(calls, "permitted_capabilities", lambda: 0)
     document = spec()
     rootless.prepare(document, b"", request())
     assert document["linux"]["uidMappings"] == rows((0, os.geteuid(), 1))
     assert "newuidmap is not installed: /etc/subuid is of no use" in capfd.readouterr().err
+
+
+def test_who_may_write_maps_needs_no_program(
+    account: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(idmaps, "missing_helper", lambda kind: f"new{kind}map is not installed")
+    monkeypatch.setattr(calls, "permitted_capabilities", lambda: 1 << 7 | 1 << 6)
+    document = spec()
+    rootless.prepare(document, b"", request())
+    assert len(document["linux"]["uidMappings"]) == len(document["linux"]["gidMappings"]) == 3
+    assert capfd.readouterr().err == ""
