@@ -258,3 +258,10 @@ BAD: dict[str, dict[str, Any]] = {
 def test_values_that_cannot_be(bundle: Bundle, name: str) -> None:
     """One sentence, status 1, no cgroup left (R-25)."""
     refused(bundle.set("linux.resources", BAD[name]))
+
+
+def test_a_limit_below_what_the_init_needs(bundle: Bundle) -> None:
+    """One sentence that says so, and nothing left."""
+    message = refused(bundle.set("linux.resources.memory", {"limit": 4096, "swap": 4096}))
+    words = ("OOM-killed (memory limit too low?)", "memory limit to 4096", "cannot allocate memory")
+    assert any(each in message for each in words)
