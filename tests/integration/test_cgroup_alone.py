@@ -161,3 +161,26 @@ def test_the_record(bundle: Bundle) -> None:
         box.create()
         kept = json.loads((box.root / box.id / "state.json").read_text())["cgroup"]
     assert kept == {"mode": "v2", "groups": {"": ["/sys/fs/cgroup", f"/{box.id}", 1]}}
+
+
+def test_exec_where_the_init_has_gone(bundle: Bundle) -> None:
+    """A group that hands controllers down takes no processes (systemd in a container makes it so)."""
+    assert UNIFIED is not None
+    available = (UNIFIED / "cgroup.controllers").read_text().split()
+    domain = [name for name in ("memory", "hugetlb", "io") if name in available]
+    if not domain:
+        pytest.skip("v1 holds every controller of this host that makes a group refuse processes")
+    with UnifiedBox(bundle.inside("pause")) as box:
+        box.create()
+        box.start()
+        box.expect("pause")
+        (box.group / "init.scope").mkdir()
+        (box.group / "init.scope/cgroup.procs").write_text(str(box.pid))
+        (box.group / "cgroup.subtree_control").write_text("+" + domain[0])
+        outcome = box.call("exec", box.id, "/inside", "report", check=True)
+        assert outcome.facts.cgroups[""] == f"/{box.id}/init.scope"
+        (box.group / "other").mkdir()
+        outcome = box.call("exec", "--cgroup", "other", box.id, "/inside", "report", check=True)
+        assert outcome.facts.cgroups[""] == f"/{box.id}/other"
+        outcome = box.call("exec", "--cgroup", "../x", box.id, "/inside", "report")
+        assert outcome.code == 255 and "is not a sub cgroup path" in outcome.err
