@@ -17,8 +17,9 @@ import pytest
 from tests.lib import kernel, programs
 from tests.lib.box import Box, refused
 from tests.lib.bundle import Bundle
+from tests.lib.hostile import Swapping
 from tests.lib.person import Person, PersonBox, own, rootless
-from tests.lib.spaces import FILES, SUBORDINATE, Keeper, map_users
+from tests.lib.spaces import FILES, SUBORDINATE, Keeper, inode, map_users
 
 FIRST = SUBORDINATE[0].host
 CAPABILITIES = ("CAP_DAC_OVERRIDE", "CAP_SETUID", "CAP_KILL")
@@ -345,6 +346,27 @@ def test_one_kind_twice(where: Path, kind: str) -> None:
     if kind == "user":
         map_users(bundle, SUBORDINATE)
     refused(bundle.add("linux.namespaces", {"type": kind}))
+
+
+@pytest.mark.parametrize("rounds", [10, pytest.param(300, marks=pytest.mark.nightly)])
+def test_a_path_that_changes_its_mind(where: Path, rounds: int) -> None:
+    """Checked and entered is one descriptor: either it is of the kind, and joined, or the create fails."""
+    with Keeper("uts", "ipc") as keeper:
+        for kind in ("uts", "ipc"):
+            (where / kind).symlink_to(keeper.path(kind))
+        bundle = Bundle(where / "bundle").namespace("uts", str(where / "uts"))
+        with Swapping(where / "uts", where / "ipc"):
+            for _ in range(rounds):
+                with Box(bundle) as box:
+                    outcome = box.run()
+                if outcome.code == 0:
+                    assert outcome.facts.namespaces["uts"] == keeper.inode("uts")
+                    assert outcome.facts.namespaces["ipc"] not in (
+                        keeper.inode("ipc"),
+                        inode("ipc"),
+                    )
+                else:
+                    assert outcome.code == 1 and "uts" in outcome.message, str(outcome)
 
 
 def test_the_runtimes_own_user_namespace(where: Path) -> None:

@@ -125,6 +125,15 @@ def test_everything_new(mapped: Bundle) -> None:
                if kind in ("pid", "ipc", "uts", "user", "cgroup"))  # fmt: skip
 
 
+def test_exec_is_in_it(mapped: Bundle) -> None:
+    with Box(timed(mapped, OFFSETS["both"]).inside("pause")) as box:
+        box.create()
+        box.start()
+        seen = box.call("exec", box.id, "/inside", "report", check=True).facts
+        check(seen, OFFSETS["both"])
+        assert seen.namespaces["time"] == inode("time", box.pid)
+
+
 # Joining
 
 

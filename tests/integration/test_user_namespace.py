@@ -69,6 +69,31 @@ def test_ids_seen_from_outside(mapped: Bundle) -> None:
         assert box.state()["pid"] == box.pid
 
 
+@pytest.mark.parametrize(
+    ("user", "wanted"), [("0:0", (0, 0)), ("7:8", (7, 8)), ("65535:65535", (65535, 65535))]
+)
+def test_ids_of_an_exec(mapped: Bundle, user: str, wanted: tuple[int, int]) -> None:
+    mapped.dir("/home", 0o777).inside("pause")
+    with Box(mapped) as box:
+        box.create()
+        box.start()
+        words = ["/inside", "report", "--", "create", "/home/made", "x"]
+        seen = box.call("exec", "--user", user, box.id, *words, check=True).facts
+        assert (seen.uid, seen.gid) == ([wanted[0]] * 3, [wanted[1]] * 3)
+        assert parse_map(seen.report["files"]["/proc/self/uid_map"]) == list(SUBORDINATE)
+    made = (mapped.rootfs / "home/made").stat()
+    assert (made.st_uid, made.st_gid) == (FIRST + wanted[0], FIRST + wanted[1])
+
+
+@pytest.mark.parametrize("user", ["65536", "0:65536", "2147483647"])
+def test_ids_of_an_exec_that_are_not_mapped(mapped: Bundle, user: str) -> None:
+    with Box(mapped.inside("pause")) as box:
+        box.create()
+        box.start()
+        outcome = box.call("exec", "--user", user, box.id, "/inside", "report")
+        assert outcome.code == 255 and outcome.out == "", str(outcome)
+
+
 def test_groups(mapped: Bundle) -> None:
     mapped.set("process.user.additionalGids", [5, 65535])
     assert report(mapped).groups == [5, 65535]
