@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import posix
 
-from pyruntime.errors import StepError
+from pyruntime.errors import SpecError, StepError
+from pyruntime.features import users
 from pyruntime.kernel import calls
 from pyruntime.lib import jsondoor, subids
 from pyruntime.runtime import idmaps
@@ -53,6 +54,9 @@ def prepare(spec: dict[str, Any], data: bytes, request: CreateRequest) -> bytes:
         rows = mappings(own, _usable(kind, request.log))
         linux[f"{kind}Mappings"] = rows
         told += [f"{kind} {_shown(row)}" for row in rows]
+    findings = [(pointer, why, "") for pointer, why in users.rules(spec)]
+    if findings:
+        raise SpecError(findings, hint=f"{FLAG} can give these ids: {', '.join(told)}")
     request.log.debug(f"{FLAG}: a new user namespace, inside = outside: {', '.join(told)}")
     return jsondoor.dumps(spec).encode()
 

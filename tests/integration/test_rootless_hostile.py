@@ -58,7 +58,7 @@ def test_another_user_cannot_reach_a_container(person: Person, verb: str) -> Non
 
 
 def test_nothing_of_the_state_is_open_to_others(person: Person) -> None:
-    with PersonBox(bundle_of(person), person, prepare=None) as box:
+    with PersonBox(bundle_of(person), person) as box:
         before = os.umask(0)
         try:
             box.create()
@@ -68,6 +68,21 @@ def test_nothing_of_the_state_is_open_to_others(person: Person) -> None:
             facts = path.lstat()
             assert facts.st_uid == person.uid and not stat.S_IMODE(facts.st_mode) & 0o022, path
         assert not stat.S_IMODE(box.root.stat().st_mode) & 0o077
+
+
+def test_mapping_programs_of_path_are_not_taken(person: Person) -> None:
+    planted = person.home / "bin"
+    planted.mkdir()
+    for name in ("newuidmap", "newgidmap"):
+        (planted / name).write_text(f"#!/bin/sh\ntouch {planted}/taken\n")
+        (planted / name).chmod(0o755)
+    own(planted, person.uid)
+    bundle = map_users(person.bundle(), person.maps).set("linux.cgroupsPath", None)
+    env = {**person.env, "PATH": f"{planted}:{person.env['PATH']}"}
+    with PersonBox(person.give(bundle), person, env=env) as box:
+        outcome = box.run()
+    assert outcome.code == 0, str(outcome)
+    assert not (planted / "taken").exists()
 
 
 def plant(kind: str, place: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyruntime.errors import StepError
+from pyruntime.errors import SpecError, StepError
 from pyruntime.features import users
 from pyruntime.kernel import calls
 from pyruntime.lib import subids
@@ -72,6 +72,14 @@ def test_the_configuration_that_is_saved(account: None) -> None:
     rest = [(1, 100000, 1), (2, 500005, 5)]
     assert linux["uidMappings"] == rows((0, os.geteuid(), 1), *rest)
     assert linux["gidMappings"] == rows((0, os.getegid(), 1), *rest)
+
+
+def test_a_user_that_is_beyond_the_ids(account: None) -> None:
+    document = spec(process__user={"uid": 6, "gid": 7})
+    with pytest.raises(SpecError, match="gid 7 is not in") as caught:
+        rootless.prepare(document, b"", request())
+    assert [row[0] for row in caught.value.findings] == ["/process/user/gid"]
+    assert caught.value.hint is not None and "uid 2-6 = 500005-500009" in caught.value.hint
 
 
 @pytest.mark.parametrize("path", [None, "/proc/7/ns/user"])
