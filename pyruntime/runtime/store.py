@@ -339,8 +339,14 @@ class Entry:
         return f'"{kind}"'.encode() in data or b"\\u" in data  # a key may be written with escapes
 
     def config(self) -> dict[str, Any]:
-        config = jsondoor.loads(self.config_bytes())
-        assert isinstance(config, dict)
+        try:
+            config = jsondoor.loads(self.config_bytes())
+        except jsondoor.JsonError as error:
+            raise errors.StateError(
+                self.id, f"{self.path}/config.json is damaged: {error}"
+            ) from None
+        if not isinstance(config, dict):
+            raise errors.StateError(self.id, f"{self.path}/config.json is damaged: not an object")
         return config
 
     def save_steps(self, steps: dict[str, list[str]]) -> None:
