@@ -9,6 +9,7 @@ import pytest
 
 from tests.engines import image
 from tests.engines.engine import Podman
+from tests.lib import programs
 from tests.lib.stage import cgroup_layout
 
 TINY = image.NAME
@@ -158,3 +159,18 @@ def test_joining_another_container(podman: Podman, users: tuple[str, ...]) -> No
 def test_pid_namespace_of_the_host(podman: Podman) -> None:
     done = podman.container("--pid=host", TINY, "busybox", "readlink", "/proc/self/ns/pid")
     assert done.stdout.strip() == str(Path("/proc/self/ns/pid").readlink()), done.stderr
+
+
+def test_without_cgroups(podman: Podman, tmp_path: Path) -> None:
+    """Podman asks for it by `--cgroup-manager disabled`, and only a runtime it takes for crun."""
+    if programs.runtime_name() == "runc":
+        pytest.skip("runc does not know the flag")
+    link = tmp_path / "crun"
+    link.symlink_to(podman.runtime)
+    podman.command = [*podman.base, f"--runtime={link}"]
+    words = ["run", "--rm", "--network=none", "--cgroups=disabled"]
+    done = podman.run(*words, "--cap-drop=MKNOD", TINY, "cat", "/proc/self/cgroup")
+    assert done.returncode == 0, done.stderr
+    assert "libpod" not in done.stdout and podman.parent not in done.stdout
+    done = podman.run(*words, "--cap-add=MKNOD", TINY, "true")
+    assert done.returncode == 126 and "host's devices" in done.stderr
