@@ -6,15 +6,19 @@ Every system call of the runtime, and every one of the init while the runtime wa
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.lib.bundle import Bundle
 from tests.lib.killing import Victim
+from tests.lib.person import own, place
+from tests.lib.spaces import SUBORDINATE, map_users
 
 SEED = 20261124
 STRIDE = 17
+PARTS = ("host", "init", "clone", "init-dies", "clone-dies")
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
 
@@ -37,6 +41,24 @@ def rich(tmp_path: Path) -> Bundle:
     return bundle
 
 
+@pytest.fixture
+def staged() -> Iterator[Bundle]:
+    """The other spawn shape: namespaces entered by a stage, the rest played by its clone; maps and offsets written."""
+    with place() as top:
+        bundle = map_users(Bundle(top / "bundle").shell("exit 0"), SUBORDINATE)
+        bundle.namespace("time").namespace("cgroup")
+        bundle.set("linux.timeOffsets", {"monotonic": {"secs": 7}})
+        bundle.set("linux.resources", {"memory": {"limit": 64 << 20}, "pids": {"limit": 100}})
+        bundle.set("linux.maskedPaths", ["/proc/kcore"]).set("linux.readonlyPaths", ["/proc/sys"])
+        bundle.set("process.rlimits", [{"type": "RLIMIT_NOFILE", "soft": 64, "hard": 64}])
+        bundle.bind("/etc/hostname", "/etc/hostname").hostname("web")
+        for kind in HOOKS:
+            path = "/bin/busybox" if kind == "startContainer" else "/bin/true"
+            bundle.hook(kind, "true", path=path)
+        own(bundle.rootfs, SUBORDINATE[0].host)
+        yield bundle
+
+
 def chosen(total: int, seed: int) -> list[int]:
     """Every STRIDE-th place from a seeded one on, and the last, which comes after everything was made."""
     first = random.Random(seed).randrange(1, STRIDE + 1)
@@ -51,6 +73,28 @@ def test_some_places(rich: Bundle, verb: str, side: str) -> None:
         total = victim.calls(side)
         assert total > 50
         left = victim.survivors(side, chosen(total, SEED))
+    assert not left, "\n".join(left)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["create", "run"])
+@pytest.mark.parametrize("side", PARTS)
+def test_some_places_of_a_staged_spawn(staged: Bundle, verb: str, side: str) -> None:
+    with Victim(staged, verb) as victim:
+        total = victim.calls(side)
+        assert total > 20
+        left = victim.survivors(side, chosen(total, SEED))
+    assert not left, "\n".join(left)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("verb", ["create", "run"])
+@pytest.mark.parametrize("side", PARTS)
+def test_every_place_of_a_staged_spawn(staged: Bundle, verb: str, side: str) -> None:
+    with Victim(staged, verb) as victim:
+        total = victim.calls(side)
+        left = victim.survivors(side, list(range(1, total + 1)))
+    print(f"{verb}: {total} system calls of {side}, {len(left)} with something left")
     assert not left, "\n".join(left)
 
 

@@ -3,6 +3,8 @@
  *     killer host N CMD…   at the N-th system call the command itself enters
  *     killer init N CMD…   when its first child enters that child's N-th system call; the child is
  * let go
+ *     killer clone N CMD…  the same for the first child of that child, which goes on in its place
+ *     killer init-dies N CMD…, killer clone-dies N CMD…  it is that child which is killed
  *
  * With N 0, or beyond the last call, nothing is killed. The last line on stderr is `calls TOTAL
  * status S`: how many calls were counted, and the command's exit status (137 when it was killed).
@@ -17,8 +19,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static pid_t command, child;
-static int watches_child;
+static const char *const sides[] = { "host", "init", "clone", "init-dies", "clone-dies" };
+static const long traces = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC;
+static const long follows = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
+static pid_t command, child, grandchild;
+static const pid_t *counted = &command;
+static int child_dies;
 static long limit, count;
 
 static void die(const char *what)
@@ -50,10 +56,9 @@ static void start(char **words)
 
 static void set_options(int with_children)
 {
-	const long children = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
-	const long own = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC;
+	const long own = PTRACE_O_EXITKILL | traces;
 
-	if (ptrace(PTRACE_SETOPTIONS, command, 0, own | (with_children ? children : 0)) < 0)
+	if (ptrace(PTRACE_SETOPTIONS, command, 0, own | (with_children ? follows : 0)) < 0)
 		die("ptrace");
 }
 
@@ -68,24 +73,28 @@ static int is_entry(pid_t pid)
 
 static void go_on(pid_t pid, int signal)
 {
-	const int counted = pid == (watches_child ? child : command);
-
 	/* ESRCH: somebody killed it meanwhile, its end is reported next. */
-	if (ptrace(counted ? PTRACE_SYSCALL : PTRACE_CONT, pid, 0, signal) < 0 && errno != ESRCH)
+	if (ptrace(pid == *counted ? PTRACE_SYSCALL : PTRACE_CONT, pid, 0, signal) < 0 &&
+	    errno != ESRCH)
 		die("ptrace");
 }
 
-/* The first process the command makes is the init; later ones are hooks and are nobody's business.
- */
+/* The first process the command makes is the init, the first that one makes may be its clone; later
+ * ones are hooks and are nobody's business. */
 static void meet(pid_t pid)
 {
-	if (child && pid != child) {
+	const int with_clone = counted == &grandchild && !child;
+
+	if (!child)
+		child = pid;
+	else if (counted == &grandchild && !grandchild)
+		grandchild = pid;
+	else {
 		ptrace(PTRACE_DETACH, pid, 0, 0);
 		return;
 	}
-	child = pid;
-	ptrace(PTRACE_SETOPTIONS, child, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC);
-	go_on(child, 0);
+	ptrace(PTRACE_SETOPTIONS, pid, 0, traces | (with_clone ? follows : 0));
+	go_on(pid, 0);
 }
 
 static int end_command(void)
@@ -96,8 +105,10 @@ static int end_command(void)
 	while (waitpid(command, &status, __WALL) == command && !WIFSIGNALED(status) &&
 	       !WIFEXITED(status))
 		;
-	if (child)
+	if (child > 0)
 		ptrace(PTRACE_DETACH, child, 0, 0);
+	if (grandchild > 0)
+		ptrace(PTRACE_DETACH, grandchild, 0, 0);
 	return status;
 }
 
@@ -109,14 +120,20 @@ static int handle(pid_t pid, int *status)
 	if (!WIFSTOPPED(*status)) {
 		if (pid == child)
 			child = -1;
+		if (pid == grandchild)
+			grandchild = -1;
 		return pid == command;
 	}
-	if (pid != command && pid != child) {
+	if (pid != command && pid != child && pid != grandchild) {
 		meet(pid);
 		return 0;
 	}
 	if (signal == (SIGTRAP | 0x80)) {
 		if (is_entry(pid) && ++count == limit) {
+			if (child_dies) {
+				kill(pid, SIGKILL);
+				return 0;
+			}
 			*status = end_command();
 			return 1;
 		}
@@ -124,6 +141,8 @@ static int handle(pid_t pid, int *status)
 	} else if (event) {
 		if (pid == command && event != PTRACE_EVENT_EXEC)
 			set_options(0); /* it has made its first child */
+		if (pid == child && event != PTRACE_EVENT_EXEC)
+			ptrace(PTRACE_SETOPTIONS, child, 0, traces);
 		go_on(pid, 0);
 	} else {
 		go_on(pid, signal == SIGSTOP || signal == SIGTRAP ? 0 : signal);
@@ -133,17 +152,21 @@ static int handle(pid_t pid, int *status)
 
 int main(int argc, char **argv)
 {
-	int status = 0;
+	int status = 0, side;
 	pid_t pid;
 
-	if (argc < 4 || (strcmp(argv[1], "host") && strcmp(argv[1], "init"))) {
-		fprintf(stderr, "usage: killer host|init N CMD...\n");
+	for (side = 0; argc >= 4 && side < 5 && strcmp(argv[1], sides[side]); side++)
+		;
+	if (argc < 4 || side == 5) {
+		fprintf(stderr, "usage: killer host|init|clone|init-dies|clone-dies N CMD...\n");
 		return 120;
 	}
-	watches_child = !strcmp(argv[1], "init");
+	if (side)
+		counted = side % 2 ? &child : &grandchild;
+	child_dies = side > 2;
 	limit = strtol(argv[2], NULL, 10);
 	start(argv + 3);
-	set_options(watches_child);
+	set_options(side > 0);
 	go_on(command, 0);
 	do {
 		pid = waitpid(-1, &status, __WALL);

@@ -21,6 +21,7 @@ from tests.lib.bundle import Bundle
 from tests.lib.patience import scaled
 
 PATIENCE = scaled(30.0)
+KILLED = 137
 TOMBSTONE = "~"
 """A state directory whose id is free already; the next delete of any container buries it."""
 
@@ -103,12 +104,22 @@ class Victim:
     def left_after(self, side: str, number: int) -> list[str]:
         """What one kill left; empty when delete --force put the host back."""
         container_id, _, status = self._attack(side, number)
+        left = []
+        if status not in (0, KILLED):
+            # It lived to tell what had failed, and to undo what it had made.
+            left += [
+                f"state, before delete: {name}" for name in self.listing() if name[0] != TOMBSTONE
+            ]
+            left += (
+                [] if (self.scratch / "said").read_text().count("\n") == 2 else ["not one sentence"]
+            )
         deleted = self._call("delete", "--force", container_id)
-        left = [] if deleted.returncode == 0 else [f"delete ended with {deleted.returncode}"]
+        left += [] if deleted.returncode == 0 else [f"delete ended with {deleted.returncode}"]
         left += leaks.settled(self.before, patience=3.0)
         left += [f"state: {name}" for name in self.listing() if name[0] != TOMBSTONE]
         if left:
-            left += [f"{side} {number}: status {status}", deleted.stderr.strip()]
+            said = (self.scratch / "said").read_text().strip()
+            left += [f"{side} {number}: status {status}", said, deleted.stderr.strip()]
             leaks.sweep(self.before)
             subprocess.run(["rm", "-rf", self.root], check=True)
         return left
