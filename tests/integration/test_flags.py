@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import os
+import select
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,32 @@ def open_three(path: Path) -> Callable[[], None]:
             os.dup2(60, number)
 
     return place
+
+
+class Listening:
+    """A stream socket that somebody sends one descriptor to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(path))
+        self.socket.listen(1)
+        self.socket.settimeout(5)
+
+    def __enter__(self) -> Listening:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def receive(self) -> tuple[bytes, int]:
+        fds = array.array("i")
+        with self.socket.accept()[0] as peer:
+            text, control, _, _ = peer.recvmsg(100, socket.CMSG_SPACE(16))
+        for _, _, payload in control:
+            fds.frombytes(payload)
+        assert len(fds) == 1
+        return text, fds[0]
 
 
 # As conmon does: the descriptors are meant for this process, the runtime.
@@ -48,21 +75,82 @@ def test_no_pivot(bundle: Bundle) -> None:
 
 def test_pidfd_socket(bundle: Bundle, tmp_path: Path) -> None:
     """Exactly one descriptor arrives: a pidfd of the init."""
-    path = tmp_path / "pidfd"
-    with socket.socket(socket.AF_UNIX) as listening, Box(bundle) as box:
-        listening.bind(str(path))
-        listening.listen(1)
-        listening.settimeout(5)
-        box.create("--pidfd-socket", str(path))
-        with listening.accept()[0] as peer:
-            _, control, _, _ = peer.recvmsg(100, socket.CMSG_SPACE(16))
-        fds = array.array("i")
-        for _, _, payload in control:
-            fds.frombytes(payload)
-        assert len(fds) == 1
-        text = Path(f"/proc/self/fdinfo/{fds[0]}").read_text()
-        os.close(fds[0])
+    with Listening(tmp_path / "pidfd") as listening, Box(bundle) as box:
+        box.create("--pidfd-socket", str(listening.path))
+        _, fd = listening.receive()
+        text = Path(f"/proc/self/fdinfo/{fd}").read_text()
+        os.close(fd)
         assert f"Pid:\t{box.pid}\n" in text
+
+
+@pytest.mark.parametrize("way", ["foreground", "detached", "staged"])
+def test_pidfd_socket_of_run(bundle: Bundle, tmp_path: Path, way: str) -> None:
+    """Before the program runs; where a stage made the init, it is the init's all the same."""
+    bundle.inside("exit", "3")
+    if way == "staged":
+        bundle.namespace("time")
+    with Listening(tmp_path / "pidfd") as listening, Box(bundle) as box:
+        flags = ["--detach"] if way == "detached" else []
+        outcome = box.run("--pidfd-socket", str(listening.path), *flags)
+        text, fd = listening.receive()
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        assert text and poll.poll(5000)
+        if flags:
+            assert os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOWAIT).si_pid == box.pid
+            assert outcome.code == 0 and box.wait() == 3
+        else:
+            assert outcome.code == 3
+        os.close(fd)
+
+
+@pytest.mark.parametrize("verb", ["create", "run"])
+def test_nobody_at_the_pidfd_socket(bundle: Bundle, tmp_path: Path, verb: str) -> None:
+    with Box(bundle) as box:
+        outcome = getattr(box, verb)("--pidfd-socket", str(tmp_path / "nobody"), check=False)
+        assert outcome.code == 1 and "no such file or directory" in outcome.message
+        assert not os.path.lexists(box.root / box.id)
+
+
+@pytest.mark.parametrize("verb", ["create", "run"])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_preserved_descriptors(bundle: Bundle, handed: Path, verb: str, count: int) -> None:
+    """Those that were asked for under the numbers they had; nothing is said of them in the environment."""
+    with Box(bundle, prepare=open_three(handed)) as box:
+        getattr(box, verb)(f"--preserve-fds={count}", check=True)
+        if verb == "create":
+            box.start()
+            assert box.wait() == 0
+        facts = box.facts
+        assert {entry["fd"] for entry in facts.fds} == set(range(3 + count))
+        preserved = [entry["link"] for entry in facts.fds if entry["fd"] > 2]
+        assert all(link.endswith("/handed") for link in preserved)
+        assert not {name for name in facts.environment if name.startswith("LISTEN")}
+
+
+def test_preserved_descriptors_of_a_staged_spawn(bundle: Bundle, handed: Path) -> None:
+    with Box(bundle.namespace("time"), prepare=open_three(handed)) as box:
+        facts = box.run("--preserve-fds=2", check=True).facts
+        assert {entry["fd"] for entry in facts.fds} == set(range(5))
+
+
+@pytest.mark.parametrize("count", ["", "x", "-1", "0", "99999999999999999999"])
+def test_listen_fds_that_mean_nothing(bundle: Bundle, handed: Path, count: str) -> None:
+    env = {"PATH": "/usr/bin:/bin", "LISTEN_FDS": count}
+    with Box(bundle, env=env, prepare=open_three(handed), wrap=ACTIVATED) as box:
+        outcome = box.run()
+        assert "Traceback" not in outcome.err
+        if outcome.code == 0:
+            assert {entry["fd"] for entry in outcome.facts.fds} == {0, 1, 2}
+            assert "LISTEN_FDS" not in outcome.facts.environment
+
+
+def test_names_of_listen_fds_stay_with_the_runtime(bundle: Bundle, handed: Path) -> None:
+    env = {"PATH": "/usr/bin:/bin", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web"}
+    with Box(bundle, env=env, prepare=open_three(handed), wrap=ACTIVATED) as box:
+        facts = box.run(check=True).facts
+        assert facts.environment["LISTEN_FDS"] == "1"
+        assert "LISTEN_FDNAMES" not in facts.environment
 
 
 def test_listen_fds(bundle: Bundle, handed: Path) -> None:
