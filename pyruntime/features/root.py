@@ -93,12 +93,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             "make the root read-only",
             [set_attributes(number, lib.MOUNT_ATTR_RDONLY)],
         )
-    if site.no_pivot:
-        yield Step(
-            moments.PIVOT, "/root/path", "move the root over / (--no-pivot)", _move_over(number)
-        )
-    else:
-        yield Step(moments.PIVOT, "/root/path", "pivot_root", _pivot(number))
+    yield from _leave_old_root(spec, site)
     asked = spec.get("linux", {}).get("rootfsPropagation")
     if asked:
         yield Step(
@@ -209,6 +204,17 @@ def _find_place(site: Site, at: Reg) -> list[Any]:
     ]
 
 
+def _leave_old_root(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    if site.no_pivot or (site.root_alone and "mount" in site.created):
+        from pyruntime.features import old_root
+
+        if site.no_pivot:
+            yield old_root.move(spec, site)
+            return
+        yield old_root.enter_copy(site)
+    yield Step(moments.PIVOT, "/root/path", "pivot_root", _pivot(site.root))
+
+
 def _pivot(root: int) -> list[Any]:
     """The old root ends up on top of the new one and is detached; afterwards /.. must be /."""
     old, mount = Reg("old"), Reg("top")
@@ -233,17 +239,4 @@ def _pivot(root: int) -> list[Any]:
         load(MOUNT_ID, 8, mount),
         sys(lib.NR_statx, lib.AT_FDCWD, "/..", 0, mask, SCRATCH),
         expect(MOUNT_ID, mount, 8, errno=EXDEV),
-    ]
-
-
-def _move_over(root: int) -> list[Any]:
-    """Weaker: the old root stays beneath. Its proc and sysfs are taken away first, so that no full view remains."""
-    gone = (2, 22)  # ENOENT, EINVAL: was no mount point
-    return [
-        sys(lib.NR_umount2, "/proc", lib.MNT_DETACH, ok=gone),
-        sys(lib.NR_umount2, "/sys", lib.MNT_DETACH, ok=gone),
-        sys(lib.NR_fchdir, root),
-        sys(lib.NR_mount, ".", "/", 0, lib.MS_MOVE, 0),
-        sys(lib.NR_chroot, "."),
-        sys(lib.NR_chdir, "/"),
     ]

@@ -21,7 +21,7 @@ class Site:
     """What is known of host, bundle and command line."""
 
     __slots__ = (
-        "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "notify", "no_pivot", "new_keyring",
+        "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "notify", "no_pivot", "root_alone", "root_places", "new_keyring",
         "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "machine",
         "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings",
         "cgroups", "cgroup_obstacle", "exec", "privileged", "in_user_namespace", "unprivileged_user", "umask", "procfs_lent", "_procfs",
@@ -45,14 +45,14 @@ class Site:
         self.terminal = False
         self.notify = ""  # the state's directory for the program's word that it is ready
         self.no_pivot = False
+        self.root_alone = False  # / is an initramfs, into whose place nothing can be pivoted
+        self.root_places: list[str] = []  # what is mounted on /, known where it must be detached
         self.new_keyring = True
         self.capabilities = (1 << 41) - 1
         self.last_capability = 40
         self.layout: Any = None
         self.cgroups = True  # the container gets groups of its own
-        self.cgroup_obstacle: str | None = (
-            None  # why none can be made for it, of one who may be refused
-        )
+        self.cgroup_obstacle: str | None = None  # why one who may be refused can make none for it
         self.cgroup_relative: dict[str, str] = {}
         self.join_count = 0
         self.machine = "x86_64"  # as uname(2) names it
@@ -65,9 +65,7 @@ class Site:
         self.unprivileged_user = False  # not even uid 0 of a user namespace
         self.umask = 0o022  # unless the config names one
         self._procfs: Any = None
-        self.procfs_lent = (
-            -1
-        )  # the number of the host's own procfs in the init, if it is given that
+        self.procfs_lent = -1  # the number of the host's own procfs in the init, if it is given
         self.needs_procfs = False
         self.mount_ids: list[
             tuple[str, str, Reg]

@@ -17,6 +17,7 @@ from pyruntime.errors import BundleError, UsageError, strerror
 from pyruntime.features.inside import NOTIFY_STATE
 from pyruntime.features.site import Site
 from pyruntime.kernel import calls
+from pyruntime.kernel.native import lib
 from pyruntime.lib import proc
 from pyruntime.plan import moments
 from pyruntime.runtime import store
@@ -70,6 +71,11 @@ class Creation:
             state = f"{request.root or store.default_root()}/{request.container_id}"
             site.notify = _absolute(f"{state}/{NOTIFY_STATE}", posix.getcwd())
         site.no_pivot = request.no_pivot
+        if request.no_pivot or _on_ramdisk():
+            from pyruntime.lib import mountinfo
+
+            root = mountinfo.read_root()
+            site.root_alone, site.root_places = root.alone, root.places
         site.new_keyring = not request.no_new_keyring
         look_around(site)
         site.layout = detect.layout()
@@ -203,6 +209,17 @@ def _read_bundle(bundle: str, warnings: list[Any]) -> tuple[str, bytes, dict[str
     finally:
         posix.close(fd)
     return path, data, load.parse(data, warnings=warnings, extra_rules=features.rules)
+
+
+def _on_ramdisk() -> bool:
+    """Whether / may be an initramfs, the one root that pivot_root cannot leave; mountinfo knows for sure."""
+    if posix.major(posix.stat("/").st_dev):
+        return False
+    fd = posix.open("/", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    try:
+        return calls.fs_type(fd) in (lib.RAMFS_MAGIC, lib.TMPFS_MAGIC)
+    finally:
+        posix.close(fd)
 
 
 def _absolute(path: str, base: str) -> str:

@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.lib import kernel
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
+from tests.lib.facts import Mount, parse_mounts
+from tests.lib.person import own, place
+from tests.lib.spaces import SUBORDINATE, map_users
 
 
 def open_three(path: Path) -> Callable[[], None]:
@@ -25,6 +29,30 @@ def open_three(path: Path) -> Callable[[], None]:
             os.dup2(60, number)
 
     return place
+
+
+def beneath(pid: int) -> list[Mount]:
+    """What a privileged process of the container finds when it lifts the container's root."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            table, proc = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY), os.open("/proc", os.O_PATH)
+            kernel.setns(table, kernel.CLONE_NEWNS)
+            kernel.umount("/")
+            kernel.setns(table, kernel.CLONE_NEWNS)
+            found = os.open("self/mountinfo", os.O_RDONLY, dir_fd=proc)
+            while data := os.read(found, 1 << 16):
+                os.write(writing, data)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with open(reading) as text:
+        mounts = parse_mounts(text.read())
+    assert os.waitpid(child, 0)[1] == 0
+    return mounts
 
 
 class Listening:
@@ -71,6 +99,51 @@ def test_no_pivot(bundle: Bundle) -> None:
         assert facts.root["ino"] == bundle.rootfs.stat().st_ino
         assert box.lines[1]["ino"] == facts.root["ino"]
         assert box.lines[2]["errno"] == "ENOENT"
+
+
+@pytest.mark.parametrize("flags", [(), ("--no-pivot",)])
+def test_what_lies_beneath_the_root(bundle: Bundle, flags: tuple[str, ...]) -> None:
+    """Who may unmount / finds one bare root there, nothing mounted on it: no proc, no device of the host."""
+    with Box(bundle.inside("pause")) as box:
+        box.create(*flags)
+        assert [mount.point for mount in beneath(box.pid)] == ["/"]
+
+
+@pytest.mark.parametrize("word", ["private", "rprivate"])
+def test_no_pivot_with_a_private_root(bundle: Bundle, word: str) -> None:
+    with Box(bundle.set("linux.rootfsPropagation", word)) as box:
+        outcome = box.create("--no-pivot", check=False)
+        assert outcome.code == 1 and "is not safe without pivot_root" in outcome.message
+
+
+def test_no_pivot_in_all_its_variants(bundle: Bundle, tmp_path: Path) -> None:
+    """A read-only root with mounts of its own that is itself a mount point; masks, hooks and a terminal's devices."""
+    kernel.mount(str(bundle.rootfs), str(bundle.rootfs), flags=kernel.MS_BIND)
+    try:
+        (tmp_path / "data").mkdir()
+        bundle.set("root.readonly", True).dir("/data").bind(tmp_path / "data", "/data")
+        bundle.set("linux.maskedPaths", ["/proc/kcore"]).hook("createContainer", "/bin/true")
+        bundle.inside("report", "--", "create", "/x", "", "--", "create", "/data/x", "")
+        with Box(bundle) as box:
+            facts = box.run("--no-pivot", check=True).facts
+            assert "ro" in facts.mount("/").options
+            assert {mount.point for mount in facts.mounts} >= {"/", "/data", "/proc", "/dev"}
+            assert [line["errno"] for line in box.lines if line["cmd"] == "create"] == ["EROFS", ""]
+    finally:
+        kernel.umount(str(bundle.rootfs))
+
+
+def test_no_pivot_in_a_user_namespace() -> None:
+    """What it may not detach it covers."""
+    with place() as top:
+        bundle = map_users(Bundle(top / "bundle"), SUBORDINATE)
+        own(bundle.rootfs, SUBORDINATE[0].host)
+        with Box(bundle.inside("report", "--", "pause")) as box:
+            box.create("--no-pivot")
+            kinds = {mount.point: mount.kind for mount in beneath(box.pid)}
+            assert kinds["/proc"] == "tmpfs" and kinds["/sys"] == "tmpfs"
+            box.start()
+            assert box.facts.root["ino"] == bundle.rootfs.stat().st_ino
 
 
 def test_pidfd_socket(bundle: Bundle, tmp_path: Path) -> None:

@@ -155,6 +155,29 @@ def test_pivot_or_move() -> None:
     assert moved.named("/root/path", "chroot") == [(".",)]
 
 
+def test_an_initramfs_is_left_through_a_copy() -> None:
+    """What is mounted on it is detached while its names still lead there."""
+    facts = {"root_alone": True, "root_places": ["/proc", "/sys"]}
+    plan = planned(**facts)
+    copy = [name for name, *_ in names(plan, moments.PROPAGATION)]
+    assert copy[1:9] == "openat open_tree move_mount umount2 JUMP mount umount2 JUMP".split()
+    assert copy[-5:] == "fchdir chroot chdir close close".split()
+    assert plan.named("/root/path", "pivot_root") == [(".", ".")]
+
+
+def test_an_initramfs_beneath_a_user_namespace() -> None:
+    """The copy is entered before, so that what the kernel puts into the new mount table is locked."""
+    facts = {"root_alone": True, "root_places": ["/proc"]}
+    document = spaces("user", "mount")
+    document["linux"] |= {name: [{"containerID": 0, "hostID": 9, "size": 3}] for name in
+                          ("uidMappings", "gidMappings")}  # fmt: skip
+    early = [name for name, *_ in names(planned(document, **facts), moments.JOIN)]
+    assert early[:3] == ["unshare", "mount", "openat"] and "chroot" in early
+    ordinary = planned(document, **facts, privileged=False)
+    assert not ordinary.at(moments.JOIN)
+    assert ("chroot", ".") in names(ordinary, moments.PROPAGATION)
+
+
 def test_without_a_mount_namespace_there_is_a_chroot() -> None:
     plan = planned(spec(linux__namespaces=without_namespace("mount")))
     assert [call[0] for call in plan.calls("/root/path")] == ["fchdir", "chroot", "chdir"]
