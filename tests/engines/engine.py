@@ -25,7 +25,6 @@ default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime_supports_json = ["{name}"]
-runtime_supports_nocgroup = ["{name}"]
 [engine.runtimes]
 {name} = ["{path}"]
 """

@@ -95,16 +95,6 @@ def test_limits(podman: Podman) -> None:
     assert done.stdout.split()[2] in shares
 
 
-def test_no_cgroups(podman_engine: Podman) -> None:
-    """Asked for by `--cgroup-manager disabled`, which Podman gives to runtimes it knows by name."""
-    podman_engine.by_name()
-    own = Path("/proc/self/cgroup").read_text()
-    done = podman_engine.run(
-        "run", "--rm", "--network=none", "--cgroups=disabled", "--cgroupns=host", "--cap-drop=all", TINY, "cat", "/proc/self/cgroup"
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (0, own), done.stderr
-
-
 def test_user_host_name_and_capabilities(podman: Podman) -> None:
     options = ("--user=1000:1000", "--hostname=box", "--cap-drop=all", "--read-only")
     script = "id -u; hostname; grep CapBnd /proc/self/status; echo x 2>/dev/null >/x || echo sealed"
