@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -25,7 +26,8 @@ def delegated() -> str:
     group = CGROUPS / own.lstrip("/")
     (group / "tests").mkdir()
     for pid in (group / "cgroup.procs").read_text().split():
-        (group / "tests/cgroup.procs").write_text(pid)
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            (group / "tests/cgroup.procs").write_text(pid)
     return own
 
 
