@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyruntime.runtime.host import Host
 
 CAP_SYS_ADMIN = 21
+EACCES, EBUSY, ENODEV, EOPNOTSUPP = 13, 16, 19, 95
 BEFORE_SPAWN = (moments.CGROUP, moments.SOURCES, moments.SPAWN)
 
 
@@ -100,11 +101,7 @@ class Launch:
                 flags, host.cgroup_fd, init_fd, host.ordered_fds(), first
             )
         except KernelError as error:
-            raise StepError(
-                f"unable to start container process: {error.strerror}",
-                "/linux/namespaces",
-                errno=error.errno or 0,
-            ) from error
+            raise _not_spawned(error, into_cgroup=host.cgroup_fd >= 0) from error
         finally:
             posix.close(init_fd)
         host.push(self._kill)
@@ -243,6 +240,21 @@ def look_around(site: Site) -> None:
     site.in_user_namespace = proc.in_user_namespace()
     site.last_capability = proc.last_capability()
     site.machine = posix.uname().machine
+
+
+def _not_spawned(error: KernelError, *, into_cgroup: bool) -> StepError:
+    """clone(2): these four are about the cgroup to be born in."""
+    number, pointer, hint = error.errno or 0, "/linux/namespaces", None
+    if into_cgroup and number in (EACCES, EBUSY, ENODEV, EOPNOTSUPP):
+        pointer = "/linux/cgroupsPath"
+    if into_cgroup and number == EACCES:
+        hint = (
+            "a process joins a cgroup only from within the subtree that was delegated: "
+            "see `systemd-run --user --scope`"
+        )
+    return StepError(
+        f"unable to start container process: {error.strerror}", pointer, errno=number, hint=hint
+    )
 
 
 def _run_host_step(step: Step, host: Host) -> None:

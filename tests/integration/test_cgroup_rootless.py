@@ -127,10 +127,12 @@ class ResidentBox(PersonBox):
     def __init__(self, bundle: Bundle, person: Person, subtree: Subtree) -> None:
         super().__init__(bundle, person)
         self.subtree = subtree
+        self.resident = True
 
     def spawn(self, *words: str) -> tuple[subprocess.Popen[bytes], Stream, Stream]:
         def move_and_become() -> None:
-            self.subtree.enter()
+            if self.resident:
+                self.subtree.enter()
             self.person.become()
 
         self.prepare = move_and_become
@@ -160,10 +162,29 @@ def test_a_delegated_subtree(person: Person, subtree: Subtree) -> None:
         assert (pids / "pids.max").read_text() == "33\n"
         box.start()
         box.expect("pause")
+        seen = box.call("exec", box.id, "/inside", "report", check=True).facts.cgroups
+        assert {seen[name] for name in joined()} == {path}
         box.kill("KILL")
         box.wait()
         box.delete()
         assert not [group for group in subtree.groups if (group / box.id).exists()]
+
+
+def test_exec_from_outside_of_the_subtree(person: Person, subtree: Subtree) -> None:
+    """The kernel lets nobody in (delegation containment); a process without the container's limits is none of its."""
+    if "" not in hierarchies():
+        pytest.skip("v1 lets anybody join whose group it is")
+    bundle = home_bundle(person).inside("pause")
+    with ResidentBox(person.give(bundle), person, subtree) as box:
+        bundle.set("linux.cgroupsPath", f"/{subtree.name}/{box.id}")
+        box.create()
+        box.start()
+        box.expect("pause")
+        box.resident = False
+        stranger = box.call("exec", box.id, "/inside", "report")
+        box.resident = True
+        assert stranger.code == 255 and "permission denied" in stranger.err
+        assert "only from within the subtree that was delegated" in stranger.err
 
 
 @pytest.mark.skipif(not V2, reason="without a path a hybrid host's unified group is the host's")
