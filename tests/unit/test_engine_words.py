@@ -19,6 +19,7 @@ PINNED = {
     "started": "cannot start an already running container",
     "start stopped": "cannot start a container that has stopped",
     "exec stopped": "cannot exec in a stopped container",
+    "exec paused": "cannot exec in a paused container (use --ignore-paused to override)",
     "no config": "JSON specification file config.json not found",
     "not in path": "executable file not found in $PATH",  # Docker and Podman: exit status 127
 }
