@@ -64,8 +64,8 @@ def _config_of(entry: Entry, log: Log) -> dict[str, Any]:
         return entry.config() if entry.has_hooks("poststop") else {}
     except FileNotFoundError:
         return {}  # killed before it was saved
-    except ValueError as error:
-        log.warning(f"{entry.path}/config.json: {error}; no poststop hook is run")
+    except errors.StateError as error:
+        log.warning(f"{error}; no poststop hook is run")
         return {}
 
 
