@@ -27,12 +27,6 @@ pytestmark = pytest.mark.covers("linux.uidMappings", "linux.gidMappings")
 
 
 @pytest.fixture
-def person() -> Iterator[Person]:
-    with known(Person()) as made:
-        yield made
-
-
-@pytest.fixture
 def hermit() -> Iterator[Person]:
     """A user without subordinate ids."""
     with known(Person(uid=54322, name="hermit"), ranges=False) as made:

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.lib import facts
 from tests.lib.bundle import Bundle
-from tests.lib.person import Person, PersonBox, known
+from tests.lib.person import Person, PersonBox
 from tests.lib.spaces import inode, map_users, parse_map
 
 pytestmark = pytest.mark.covers("linux.uidMappings", "linux.gidMappings")
 
 KINDS = ("user", "pid", "mount", "ipc", "uts", "network")
 OTHER = Person(uid=54323, name="other", first=300000)
-
-
-@pytest.fixture
-def person() -> Iterator[Person]:
-    with known(Person()) as made:
-        yield made
 
 
 def waiting(person: Person, *, wide: bool = True) -> Bundle:

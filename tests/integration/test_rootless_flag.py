@@ -12,19 +12,13 @@ import pytest
 from tests.lib import kernel
 from tests.lib.box import Box, Outcome
 from tests.lib.bundle import Bundle
-from tests.lib.person import Person, PersonBox, known
+from tests.lib.person import Person, PersonBox
 from tests.lib.spaces import Map, map_users, parse_map
 
 pytestmark = pytest.mark.covers("linux.uidMappings", "linux.gidMappings")
 
 FLAG = "--map-root-user"
 Ranges = Callable[[str, str], None]
-
-
-@pytest.fixture
-def person() -> Iterator[Person]:
-    with known(Person()) as made:
-        yield made
 
 
 @pytest.fixture

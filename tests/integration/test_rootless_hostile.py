@@ -6,23 +6,16 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.lib import programs
 from tests.lib.bundle import Bundle
-from tests.lib.person import PLACE, Person, PersonBox, known, own
+from tests.lib.person import PLACE, Person, PersonBox, own
 from tests.lib.spaces import map_users
 
 OTHER = Person(uid=54323, name="other", first=300000)
-
-
-@pytest.fixture
-def person() -> Iterator[Person]:
-    with known(Person()) as made:
-        yield made
 
 
 def bundle_of(person: Person, name: str = "bundle") -> Bundle:

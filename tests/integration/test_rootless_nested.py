@@ -6,13 +6,11 @@ user in it is rootless once more, with what ids there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.lib.box import Outcome
 from tests.lib.bundle import Bundle
-from tests.lib.person import Person, PersonBox, known
+from tests.lib.person import Person, PersonBox
 from tests.lib.spaces import Map, map_users, parse_map
 
 pytestmark = pytest.mark.covers("linux.uidMappings", "linux.gidMappings")
@@ -23,12 +21,6 @@ MANY = ("unshare", "--map-root-user", "--map-auto", "--mount", "--")
 """Root of a namespace with the subordinate ids."""
 DEPTHS = [(ALONE,), (ALONE, ALONE), (MANY,), (MANY, ALONE)]
 NAMES = ["one", "one twice", "many", "many, one"]
-
-
-@pytest.fixture
-def person() -> Iterator[Person]:
-    with known(Person()) as made:
-        yield made
 
 
 def bundle_of(person: Person, *maps: Map) -> Bundle:
