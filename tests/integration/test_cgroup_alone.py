@@ -18,6 +18,7 @@ from tests.lib import facts, kernel, leaks
 from tests.lib.box import Box, Stream
 from tests.lib.bundle import Bundle
 from tests.lib.groups import V2, hierarchies
+from tests.lib.spaces import Map, map_users
 
 UNIFIED = hierarchies().get("")
 TOP = Path("/sys/fs/cgroup")
@@ -154,6 +155,27 @@ def test_the_view(bundle: Bundle, namespace: bool) -> None:
     assert mount.kind == "cgroup2" and {"ro", "nosuid", "nodev", "noexec"} <= mount.options
     members = outcome.lines[1]["data"].split()
     assert (members == ["1"]) is namespace
+
+
+def test_the_view_where_it_cannot_be_mounted(bundle: Bundle) -> None:
+    """A user namespace may not mount what a cgroup namespace of the host's shows: its own group is bound instead."""
+    map_users(bundle, (Map(0, 0, 65536),)).namespace("cgroup", f"/proc/{os.getpid()}/ns/cgroup")
+    bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "nodev", "noexec")
+    words = [
+        "report",
+        "--",
+        "cat",
+        "/sys/fs/cgroup/cgroup.procs",
+        "--",
+        "mkdir",
+        "/sys/fs/cgroup/x",
+    ]
+    with UnifiedBox(bundle.inside(*words)) as box:
+        outcome = box.run(check=True)
+    mount = outcome.facts.mount("/sys/fs/cgroup")
+    assert (mount.kind, mount.root) == ("cgroup2", f"/{box.id}")
+    assert outcome.lines[1]["data"] == "1\n"
+    assert outcome.lines[2]["errno"] == ""
 
 
 def test_the_record(bundle: Bundle) -> None:
