@@ -16,6 +16,7 @@ from tests.lib import programs
 from tests.lib.box import Box, unique_id
 from tests.lib.bundle import Bundle
 from tests.lib.console import OwnTerminal
+from tests.lib.patience import scaled
 from tests.lib.person import Person, known, own
 
 NAMES = ["hello", "shell", "service", "hooks", "rootless"]
@@ -102,7 +103,7 @@ def test_shell(examples: Path) -> None:
         own.read_until("#")
         own.write("echo it-is-$((6 * 7)); exit 3\n")
         own.read_until("it-is-42")
-        assert process.wait(20) == 3
+        assert process.wait(scaled(20)) == 3
 
 
 def test_the_one_command(examples: Path) -> None:

@@ -15,6 +15,7 @@ from tests.lib.bundle import Bundle
 from tests.lib.console import ConsoleSocket, OwnTerminal
 from tests.lib.execs import Detached, process_file, refused, running
 from tests.lib.facts import Facts, parse_lines
+from tests.lib.patience import scaled
 
 
 def test_console_socket(bundle: Bundle, tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_on_a_terminal(bundle: Bundle) -> None:
         assert (line["rows"], line["columns"]) == (31, 91)
         own.write("typed\n")
         own.read_until('"read"')
-        assert process.wait(20) == 6
+        assert process.wait(scaled(20)) == 6
         assert termios.tcgetattr(own.slave) == before
 
 
@@ -117,7 +118,7 @@ def test_the_window_size_is_forwarded(bundle: Bundle) -> None:
         own.resize(44, 55)
         process.send_signal(signal.SIGWINCH)
         assert '"rows":44' in own.read_until('"columns":55')
-        assert process.wait(20) == 0
+        assert process.wait(scaled(20)) == 0
 
 
 def test_control_c_is_the_programs(bundle: Bundle) -> None:
@@ -126,7 +127,7 @@ def test_control_c_is_the_programs(bundle: Bundle) -> None:
         own.read_until('"wait"')
         own.write("\x03")
         own.read_until('"signal":2')
-        assert process.wait(20) == 4
+        assert process.wait(scaled(20)) == 4
 
 
 def test_the_terminal_is_given_back_after_a_failure(bundle: Bundle) -> None:
@@ -134,5 +135,5 @@ def test_the_terminal_is_given_back_after_a_failure(bundle: Bundle) -> None:
         before = termios.tcgetattr(own.slave)
         process = spawn_interactive(box, own, "nosuch")
         own.read_until("executable file not found")
-        assert process.wait(20) == 255
+        assert process.wait(scaled(20)) == 255
         assert termios.tcgetattr(own.slave) == before

@@ -16,6 +16,7 @@ from tests.lib.box import Box, refused
 from tests.lib.bundle import Bundle
 from tests.lib.console import ConsoleSocket, OwnTerminal
 from tests.lib.facts import Facts, parse_lines
+from tests.lib.patience import scaled
 
 pytestmark = pytest.mark.covers("process.terminal", "process.consoleSize")
 
@@ -190,7 +191,7 @@ def test_run_on_a_terminal(terminal: Bundle) -> None:
         assert (lines(text)[0]["rows"], lines(text)[0]["columns"]) == (31, 91)
         own.write("typed\n")
         own.read_until('"read"')
-        assert process.wait(20) == 6
+        assert process.wait(scaled(20)) == 6
 
 
 def test_run_forwards_the_window_size(terminal: Bundle) -> None:
@@ -200,7 +201,7 @@ def test_run_forwards_the_window_size(terminal: Bundle) -> None:
         own.resize(44, 55)
         process.send_signal(signal.SIGWINCH)
         assert '"rows":44' in own.read_until('"columns":55')
-        assert process.wait(20) == 0
+        assert process.wait(scaled(20)) == 0
 
 
 def test_run_passes_control_c_to_the_container(terminal: Bundle) -> None:
@@ -210,7 +211,7 @@ def test_run_passes_control_c_to_the_container(terminal: Bundle) -> None:
         own.read_until('"wait"')
         own.write("\x03")
         own.read_until('"signal":2')
-        assert process.wait(20) == 4
+        assert process.wait(scaled(20)) == 4
 
 
 def test_run_gives_the_terminal_back_as_it_was(terminal: Bundle) -> None:
@@ -218,7 +219,7 @@ def test_run_gives_the_terminal_back_as_it_was(terminal: Bundle) -> None:
         before = termios.tcgetattr(own.slave)
         process = spawn_interactive(box, own)
         own.read_until("hello")
-        assert process.wait(20) == 0
+        assert process.wait(scaled(20)) == 0
         assert termios.tcgetattr(own.slave) == before
 
 
@@ -230,7 +231,7 @@ def test_a_large_output_arrives_whole(terminal: Bundle) -> None:
         assert [line for line in text.splitlines() if line.startswith("line-")] == [
             f"line-{n}" for n in range(3000)
         ]
-        assert process.wait(20) == 0
+        assert process.wait(scaled(20)) == 0
 
 
 def test_run_detached_with_a_socket(terminal: Bundle, tmp_path: Path) -> None:
