@@ -15,7 +15,7 @@ ROWS: tuple[Row, ...] = (
     ("bundle", "b", "DIR", "the bundle (default: the current directory)"),
     ("console-socket", "", "PATH", "AF_UNIX socket that is sent the terminal's master end"),
     ("pid-file", "", "FILE", "where to write the process id"),
-    ("no-pivot", "", "", "for a root on a ramdisk: do not pivot_root; weaker"),
+    ("no-pivot", "", "", "do without pivot_root; weaker, and not needed on an initramfs"),
     ("no-new-keyring", "", "", "leave the container in the caller's session keyring"),
     ("pidfd-socket", "", "PATH", "send a pidfd of the init to this socket"),
     ("preserve-fds", "", "N", "hand over N more descriptors, from 3 on"),

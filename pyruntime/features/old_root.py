@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pyruntime.features.site import Site
 
-ENOENT, ENOTDIR, EINVAL = 2, 20, 22
+ENOENT, ENOTDIR, EINVAL, ELOOP = 2, 20, 22, 40
 DIRECTORY_FLAGS = lib.O_PATH | lib.O_DIRECTORY | lib.O_CLOEXEC
 CLONE_FLAGS = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | lib.AT_RECURSIVE
 COVER = lib.MS_NOSUID | lib.MS_NODEV | lib.MS_NOEXEC | lib.MS_RDONLY
@@ -70,9 +70,11 @@ def _copy(places: list[str]) -> list[Any]:
 
 
 def _move_over(root: int, places: list[str]) -> list[Any]:
-    """First the move: what is detached afterwards may hold the place the root was attached at."""
+    """First the move: what is detached afterwards may hold the place the root was attached at. It may have been
+    attached over / to begin with (root.py), and cannot be moved onto itself then."""
+    flags = lib.MOVE_MOUNT_F_EMPTY_PATH
     return [
-        sys(lib.NR_move_mount, root, "", lib.AT_FDCWD, "/", lib.MOVE_MOUNT_F_EMPTY_PATH),
+        sys(lib.NR_move_mount, root, "", lib.AT_FDCWD, "/", flags, ok=(ELOOP,)),
         *_detach(places),
         sys(lib.NR_fchdir, root),
         sys(lib.NR_chroot, "."),

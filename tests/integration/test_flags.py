@@ -146,6 +146,14 @@ def test_no_pivot_in_a_user_namespace() -> None:
             assert box.facts.root["ino"] == bundle.rootfs.stat().st_ino
 
 
+@pytest.mark.parametrize("flags", [(), ("--no-pivot",)])
+def test_a_root_the_mapped_root_has_no_way_to(bundle: Bundle, flags: tuple[str, ...]) -> None:
+    map_users(bundle, SUBORDINATE)
+    own(bundle.rootfs, SUBORDINATE[0].host)
+    with Box(bundle) as box:
+        assert box.run(*flags, check=True).facts.root["ino"] == bundle.rootfs.stat().st_ino
+
+
 def test_pidfd_socket(bundle: Bundle, tmp_path: Path) -> None:
     """Exactly one descriptor arrives: a pidfd of the init."""
     with Listening(tmp_path / "pidfd") as listening, Box(bundle) as box:
