@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pyruntime.cli.options import MANY
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +41,7 @@ def _options(rows: Sequence[Row]) -> str:
     lines = []
     for name, letter, placeholder, words in rows:
         if words:
-            value = f" {placeholder}" if placeholder else ""
+            value = f" {placeholder.removesuffix(MANY)}" if placeholder else ""
             short = f", -{letter}{value}" if letter else ""
             lines.append((f"--{name}{value}{short}", words))
     return _columns(lines)

@@ -14,6 +14,7 @@ VERBS = (
     "create",
     "state",
     "start",
+    "exec",
     "kill",
     "delete",
     "run",
@@ -72,17 +73,18 @@ def brief_life(runtime: Runtime, bundle: Path) -> Round:
 
 
 def killed_life(runtime: Runtime, bundle: Path) -> tuple[Round, int]:
-    """create, state, start, kill, delete: the second figure is the waiting init's memory."""
+    """create, state, start, exec, kill, delete: the second figure is the waiting init's memory."""
     watch = runtime.watch
     made, pid = create(runtime, bundle, "killed")
     pss = pss_kib(pid)
     state = watch.run(runtime.words("state", "killed"))
     started = watch.run(runtime.words("start", "killed"))
+    joined = watch.run(runtime.words("exec", "killed", "/program"))
     killed = watch.run(runtime.words("kill", "killed", "KILL"))
     ended = watch.wait(pid, expect=KILLED)
     deleted = watch.run(runtime.words("delete", "killed"))
     life = _total([made, started, killed, ended, deleted])
-    verbs = {"state": state, "start": started, "kill": killed, "delete": deleted}
+    verbs = {"state": state, "start": started, "exec": joined, "kill": killed, "delete": deleted}
     return {**verbs, "lifecycle (kill)": life}, pss
 
 

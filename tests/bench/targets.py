@@ -16,6 +16,7 @@ WALL = {
     "create": 0.60,
     "state": 0.90,
     "start": 0.90,
+    "exec": 0.60,
     "kill": 0.90,
     "delete": 0.90,
     "run": 0.55,
@@ -24,6 +25,8 @@ WALL = {
 # With a seccomp profile the reference has much more to do.
 WALL_WITH_SECCOMP = {**WALL, "create": 0.45}
 PEAK_RSS = 0.80
+# The reference's exec is C for the most part and small; ours is the same interpreter as ever.
+PEAK_RSS_OF_EXEC = 1.05
 INIT_PSS_KIB = 100
 THROUGHPUT = 1.3
 
@@ -38,8 +41,9 @@ def misses(figures: Figures, name: str) -> Iterator[str]:
             if ratio > most:
                 yield f"{kind}: {verb} takes {ratio:.2f} of {REFERENCE}'s time, at most {most:.2f}"
             memory, _ = figures.ratios(kind, verb, name, REFERENCE, "rss_mib")
-            if verb != "lifecycle" and memory > PEAK_RSS:
-                yield f"{kind}: {verb} peaks at {memory:.2f} of {REFERENCE}'s RSS, at most {PEAK_RSS:.2f}"
+            peak = PEAK_RSS_OF_EXEC if verb == "exec" else PEAK_RSS
+            if verb != "lifecycle" and memory > peak:
+                yield f"{kind}: {verb} peaks at {memory:.2f} of {REFERENCE}'s RSS, at most {peak:.2f}"
         pss = figures.pss_kib.get((kind, name))
         if pss and median(pss) > INIT_PSS_KIB:
             yield f"{kind}: the waiting init takes {median(pss):.0f} KiB, at most {INIT_PSS_KIB}"

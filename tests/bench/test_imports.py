@@ -67,6 +67,7 @@ VERBS = {
     "state": ["state", "imports"],
     "list": ["list"],
     "kill": ["kill", "imports", "0"],
+    "exec": ["exec", "imports", "/bin/hello"],
     "start": ["start", "imports"],
     "delete": ["delete", "imports"],
     "run": ["run", "--bundle", "BUNDLE", "imports-run"],

@@ -124,3 +124,11 @@ def test_the_number_of_arguments(least: int, most: int | None, count: int, words
 def test_the_right_number_of_arguments() -> None:
     for count in (1, 2):
         check_count("kill", Verb("", (), "", 1, 2), count)
+
+
+def test_a_row_that_collects() -> None:
+    rows = (("env", "e", "NAME=VALUE...", "words"),)
+    assert parse([], rows) == ({"env": []}, [])
+    assert parse(["-e", "a", "id", "--env=", "-e=b"], rows) == ({"env": ["a", "", "b"]}, ["id"])
+    with pytest.raises(UsageError, match="flag needs an argument"):
+        parse(["-e"], rows)
