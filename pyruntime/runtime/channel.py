@@ -91,6 +91,12 @@ class Channel:
         self.socket.close()
 
 
+TOO_REVEALING = (
+    "where parts of /proc or /sys are covered, as in a container, the kernel gives a user namespace no whole one: "
+    "bind the one that is there, or leave the outer container's masks out"
+)
+
+
 def failure(message: Message, steps: Sequence[Step], container_id: str) -> Exception:
     """The init's error as the property's: which step, and what the kernel said."""
     from pyruntime.errors import StepError, strerror
@@ -106,6 +112,10 @@ def failure(message: Message, steps: Sequence[Step], container_id: str) -> Excep
     if log:
         # The file system's own words come first; engines look for the kernel's at the end.
         log = "".join([letter if letter.isprintable() else " " for letter in log])
+        log = log[2:] if log[:2] in ("e ", "w ", "i ") else log  # the level; fsopen(2)
         words = f"{log}: {words}"
+    hint = TOO_REVEALING if "too revealing" in log else None
     where = f" ({step.pointer})" if step.pointer else ""
-    return StepError(f"{step.text}{where}: {words}", step.pointer, "container", message.number)
+    return StepError(
+        f"{step.text}{where}: {words}", step.pointer, "container", message.number, hint
+    )

@@ -6,11 +6,14 @@ user in it is rootless once more, with what ids there are.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.lib import programs
 from tests.lib.box import Outcome
-from tests.lib.bundle import Bundle
-from tests.lib.person import Person, PersonBox
+from tests.lib.bundle import CAPABILITIES, PRIVILEGES, Bundle
+from tests.lib.person import Person, PersonBox, own
 from tests.lib.spaces import Map, map_users, parse_map
 
 pytestmark = pytest.mark.covers("linux.uidMappings", "linux.gidMappings")
@@ -23,8 +26,8 @@ DEPTHS = [(ALONE,), (ALONE, ALONE), (MANY,), (MANY, ALONE)]
 NAMES = ["one", "one twice", "many", "many, one"]
 
 
-def bundle_of(person: Person, *maps: Map) -> Bundle:
-    bundle = person.bundle().set("linux.cgroupsPath", None)
+def bundle_of(person: Person, name: str = "bundle", *maps: Map) -> Bundle:
+    bundle = person.bundle(name).set("linux.cgroupsPath", None)
     return map_users(bundle, maps) if maps else bundle
 
 
@@ -54,20 +57,20 @@ def test_root_of_a_namespace_needs_no_further_one(
 
 @pytest.mark.parametrize("wrap", DEPTHS, ids=NAMES)
 def test_a_further_namespace_of_one_id(person: Person, wrap: tuple[tuple[str, ...], ...]) -> None:
-    bundle = bundle_of(person, Map(0, 0, 1))
+    bundle = bundle_of(person, "bundle", Map(0, 0, 1))
     facts = silent(call(person, bundle, wrap)).facts
     assert parse_map(facts.files["/proc/self/uid_map"]) == [Map(0, 0, 1)]
 
 
 def test_root_of_a_namespace_gives_its_ids_on(person: Person) -> None:
     maps = (Map(0, 0, 1), Map(1, 1000, 1000))
-    facts = silent(call(person, bundle_of(person, *maps), (MANY,))).facts
+    facts = silent(call(person, bundle_of(person, "bundle", *maps), (MANY,))).facts
     assert parse_map(facts.files["/proc/self/uid_map"]) == list(maps)
 
 
 def test_ids_that_do_not_exist_there(person: Person) -> None:
     maps = (Map(0, 0, 1), Map(1, 100000, 65536))
-    outcome = call(person, bundle_of(person, *maps), (MANY,))
+    outcome = call(person, bundle_of(person, "bundle", *maps), (MANY,))
     assert outcome.code == 1 and outcome.out == ""
 
 
@@ -76,7 +79,7 @@ def as_user(uid: int) -> tuple[str, ...]:
 
 
 def test_a_user_in_a_namespace(person: Person) -> None:
-    bundle = bundle_of(person, Map(0, 1000, 1))
+    bundle = bundle_of(person, "bundle", Map(0, 1000, 1))
     person.give(bundle)
     bundle.directory.chmod(0o777)
     with PersonBox(bundle, person, wrap=[*MANY, *as_user(1000)]) as box:
@@ -84,3 +87,58 @@ def test_a_user_in_a_namespace(person: Person) -> None:
             path.chmod(0o777)
         outcome = silent(box.run())
     assert parse_map(outcome.facts.files["/proc/self/uid_map"]) == [Map(0, 1000, 1)]
+
+
+def hosting(person: Person, name: str, words: list[str], *, masks: bool = False) -> Bundle:
+    """A container with the machine's programs, the user's home and all rights over itself, which runs `words`."""
+    bundle = bundle_of(person, name, *(person.maps if name == "outer" else ()))
+    bundle.capabilities(
+        *CAPABILITIES, *PRIVILEGES, "CAP_SETFCAP", "CAP_SETPCAP", "CAP_SYS_RESOURCE"
+    )
+    bundle.set("process.noNewPrivileges", False).args(*words)
+    if masks:
+        bundle.set("linux.maskedPaths", ["/proc/keys", "/proc/acpi"])
+        bundle.set("linux.readonlyPaths", ["/proc/sys"])
+    bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", "ro", "nosuid", "nodev", "noexec")
+    for path in (Path("/usr"), programs.PROJECT):
+        bundle.dir(str(path)).bind(path, str(path), "ro")
+    bundle.link("lib", "usr/lib").link("lib64", "usr/lib64")
+    home = str(person.home)  # not rbind: the root of this very container is in it
+    return bundle.dir(home).mount(home, "bind", home, "bind")
+
+
+def running(person: Person, bundle: Bundle) -> list[str]:
+    """The words that run this bundle from within."""
+    bundle.write()
+    state = str(bundle.directory / "state")
+    name = bundle.directory.name
+    return [*programs.runtime_command(), "--root", state, "run", "-b", str(bundle.directory), name]
+
+
+def nested(person: Person, innermost: Bundle, depth: int, *, masks: bool = False) -> Outcome:
+    words = running(person, innermost)
+    if depth == 2:
+        words = running(person, hosting(person, "middle", words))
+    outer = hosting(person, "outer", words, masks=masks)
+    own(person.home, person.uid)
+    with PersonBox(outer, person) as box:
+        return box.run()
+
+
+@pytest.mark.parametrize("depth", [1, 2], ids=["once", "twice"])
+@pytest.mark.parametrize("further", [False, True], ids=["same ids", "further namespace"])
+def test_in_containers_of_the_runtime_itself(person: Person, depth: int, further: bool) -> None:
+    maps = (Map(0, 0, 1), Map(1, 5, 10))
+    innermost = bundle_of(person, "inner", *(maps if further else ())).inside("report")
+    facts = silent(nested(person, innermost, depth)).facts
+    assert facts.pid == 1
+    seen = parse_map(facts.files["/proc/self/uid_map"])
+    assert seen == list(maps if further else person.maps)
+
+
+def test_what_was_masked_stays_so(person: Person) -> None:
+    """In a further user namespace the masks outside cannot be taken off; the kernel refuses a new /proc without them."""
+    innermost = bundle_of(person, "inner", Map(0, 0, 1)).inside("report", "--", "cat", "/proc/keys")
+    outcome = nested(person, innermost, 1, masks=True)
+    assert outcome.code == 1 and outcome.out == "", str(outcome)
+    assert "operation not permitted" in outcome.err and "/proc" in outcome.err
