@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyruntime.features.site import Site
 
 SYNC_CODE = ord("S")
-SIGKILL, EPERM, EINVAL, ENOSPC = 9, 1, 22, 28
+SIGKILL, EPERM, ENOMEM, EINVAL, ENOSPC = 9, 1, 12, 22, 28
 
 
 def plan(spec: dict[str, Any], site: Site, others: int) -> Iterator[Step]:
@@ -54,7 +54,21 @@ def clone(flags: int, site: Site) -> Step:
         builtin(CLONE, site.socket_fd, flags),
         sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG, SIGKILL),
     ]
-    return Step(moments.CLONE, "/linux/namespaces", "clone the container's process", ops)
+    text = "clone the container's process"
+    failure = _no_clone if "pid" in site.joined else None
+    return Step(moments.CLONE, "/linux/namespaces", text, ops, failure=failure)
+
+
+def _no_clone(number: int, text: bytes) -> Exception:
+    """The kernel has this errno also for a pid namespace that can never again hold a process (clone(2))."""
+    hint = "the first process of the pid namespace may have ended" if number == ENOMEM else None
+    return StepError(
+        f"clone the container's process (/linux/namespaces): {strerror(number)}",
+        "/linux/namespaces",
+        "container",
+        number,
+        hint,
+    )
 
 
 def _new_user_namespace(linux: dict[str, Any], site: Site) -> Step:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.lib import facts, kernel
-from tests.lib.box import Box, Outcome
+from tests.lib.box import Box, Outcome, refused
 from tests.lib.bundle import Bundle
 from tests.lib.facts import Facts
 from tests.lib.person import Person, PersonBox, known, own, place
@@ -271,6 +271,60 @@ def test_no_namespace_at_all() -> None:
         assert outcome.code == 0, str(outcome)
         assert outcome.facts.namespaces == {FILES[kind]: inode(kind) for kind in FILES}
         assert outcome.lines[1]["ino"] == (bundle.rootfs / "inside").stat().st_ino
+
+
+def test_a_pid_namespace_without_its_first_process() -> None:
+    """It can never again hold a process: one sentence, and nothing is left."""
+    with place() as where, Keeper("pid") as keeper:
+        fd = os.open(keeper.path("pid"), os.O_RDONLY)
+        keeper.end()
+        bundle = Bundle(where / "bundle").namespace("pid", f"/proc/{os.getpid()}/fd/{fd}")
+        try:
+            refused(bundle)
+        finally:
+            os.close(fd)
+
+
+def test_a_user_namespace_without_a_mount_namespace() -> None:
+    """A changed root in the caller's mounts, of which the user namespace owns none."""
+    with place() as where:
+        bundle = Bundle(where / "bundle").without_namespace("mount").set("mounts", [])
+        map_users(bundle, SUBORDINATE)
+        own(bundle.rootfs, SUBORDINATE[0].host)
+        with Box(bundle.inside("stat", "/inside")) as box:
+            found = box.run(check=True).lines[0]
+        assert found["ino"] == (bundle.rootfs / "inside").stat().st_ino
+        assert (found["uid"], found["gid"]) == (0, 0)
+
+
+def test_a_mount_namespace_the_user_namespace_does_not_own() -> None:
+    """Entered before, but nothing can be mounted there: an error, and nothing is left."""
+    with place() as where, Keeper("mount") as keeper:
+        bundle = map_users(Bundle(where / "bundle"), SUBORDINATE)
+        own(bundle.rootfs, SUBORDINATE[0].host)
+        assert "operation not permitted" in refused(bundle.namespace("mount", keeper.path("mount")))
+
+
+FOREIGN = {
+    "a user namespace of root's": (),
+    "another's network beside a new user namespace": ("network",),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_an_ordinary_user_may_not_join(person: Person, name: str) -> None:
+    """One sentence that names the property."""
+    kinds = FOREIGN[name]
+    mine = bool(kinds)
+    with Keeper("user", *kinds, maps=PERSON.maps if mine else SUBORDINATE,
+                prepare=PERSON.become if mine else None) as keeper:  # fmt: skip
+        bundle = map_users(person.bundle(), keeper.maps, None if mine else keeper.path("user"))
+        for kind in kinds:
+            bundle.namespace(kind, keeper.path(kind))
+        with PersonBox(person.give(bundle.set("linux.cgroupsPath", None)), person) as box:
+            outcome = box.create(check=False)
+            assert outcome.code == 1 and "/linux/namespaces" in outcome.err, str(outcome)
+            assert "permi" in outcome.err
 
 
 # Created, started, deleted: what an engine sees from outside

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +129,13 @@ class Keeper:
 
     def inode(self, kind: str) -> str:
         return inode(kind, self.pid)
+
+    def end(self) -> None:
+        """The process that holds them all ends; what is held open otherwise stays."""
+        pidfd = os.pidfd_open(self.pid)
+        os.kill(self.pid, signal.SIGKILL)
+        select.select([pidfd], [], [])
+        os.close(pidfd)
 
     def close(self) -> None:
         assert self.process.stdout is not None and self.process.stdin is not None
