@@ -158,3 +158,11 @@ def test_user_without_ranges_is_told_so(account: Any) -> None:
     account("somebody:300000:1000\n", "")
     result = attempt([mapping(0, 300000, 1000)], [mapping(0, GROUP, 1)], user=USER, group=GROUP)
     assert result.hint == f"/etc/subuid has no range for {NAME}: {NAME}:100000:65536 would be one"
+
+
+def test_a_map_that_is_too_long_to_be_written() -> None:
+    """340 lines are allowed, but all of them in one write of less than a page."""
+    rows = [mapping(4000000000 + 2 * index, 3000000000 + 2 * index, 1) for index in range(340)]
+    result = attempt(rows, [mapping(0, 0, 1)])
+    assert result.error == "write the uid map (/linux/uidMappings): invalid argument"
+    assert "less than" in result.hint
