@@ -12,6 +12,7 @@ import pytest
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
 from tests.lib.execs import Background, Detached, attached, inside, refused, report, running
+from tests.lib.groups import V2, group_of
 
 
 def test_output_and_success(bundle: Bundle) -> None:
@@ -158,33 +159,34 @@ def test_a_stopped_container(bundle: Bundle) -> None:
         assert "exec failed: cannot exec in a stopped container" in refused(box, "ID", "/inside")
 
 
-def freeze(box: Box, word: str) -> None:
+def freeze(box: Box, *, frozen: bool) -> None:
     """By the cgroup itself: `pause` is not what is tested here."""
-    for line in Path(f"/proc/{box.pid}/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "freezer":
-            Path(f"/sys/fs/cgroup/freezer{path}/freezer.state").write_text(word)
+    group = group_of(box, "freezer")
+    if V2:
+        (group / "cgroup.freeze").write_text(str(int(frozen)))
+    else:
+        (group / "freezer.state").write_text("FROZEN" if frozen else "THAWED")
 
 
 def test_a_paused_container(bundle: Bundle) -> None:
     with running(bundle) as box:
-        freeze(box, "FROZEN")
+        freeze(box, frozen=True)
         try:
             words = (
                 "exec failed: cannot exec in a paused container (use --ignore-paused to override)"
             )
             assert words in refused(box, "ID", "/inside", "exit", "0")
         finally:
-            freeze(box, "THAWED")
+            freeze(box, frozen=False)
 
 
 def test_ignore_paused(bundle: Bundle) -> None:
     """It waits with the others until the container goes on."""
     with running(bundle) as box:
-        freeze(box, "FROZEN")
+        freeze(box, frozen=True)
         with Background(box, "--ignore-paused", "ID", "/inside", "exit", "4") as back:
             assert back.process.poll() is None
-            freeze(box, "THAWED")
+            freeze(box, frozen=False)
             assert back.wait().code == 4
 
 
@@ -234,9 +236,7 @@ def test_a_pid_file_that_cannot_be_written(bundle: Bundle) -> None:
         path = box.scratch / "nowhere" / "pid"
         outcome = attached(box, "--detach", "--pid-file", str(path), "ID", "/inside", "pause")
         assert outcome.code == 255 and "no such file or directory" in outcome.err
-        text = Path(f"/proc/{box.pid}/cgroup").read_text()
-        path_of = next(line for line in text.splitlines() if ":pids:" in line).split(":", 2)[2]
-        left = Path(f"/sys/fs/cgroup/pids{path_of}/cgroup.procs").read_text().split()
+        left = (group_of(box, "pids") / "cgroup.procs").read_text().split()
         assert left == [str(box.pid)]
 
 

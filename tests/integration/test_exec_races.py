@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import select
 import signal
-from pathlib import Path
 
 import pytest
 
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
 from tests.lib.execs import Background, attached, inside, refused, running
+from tests.lib.groups import group_of
 
 
 def members(box: Box) -> list[str]:
-    text = Path(f"/proc/{box.pid}/cgroup").read_text()
-    path = next(line for line in text.splitlines() if ":pids:" in line).split(":", 2)[2]
-    return Path(f"/sys/fs/cgroup/pids{path}/cgroup.procs").read_text().split()
+    return (group_of(box, "pids") / "cgroup.procs").read_text().split()
 
 
 @pytest.mark.slow
