@@ -14,6 +14,7 @@ import select
 
 from pyruntime import errors, features
 from pyruntime.cgroup import driver
+from pyruntime.features import namespaces
 from pyruntime.features.site import Site
 from pyruntime.runtime import container, ends, newcomer, signals, status
 from pyruntime.runtime.host import Host
@@ -61,6 +62,22 @@ def _check(record: dict[str, Any], entry: Entry, request: ExecRequest) -> None:
         raise errors.WrongStatus(record["id"], errors.WORDS["exec paused"])
     if now == "creating":
         raise errors.WrongStatus(record["id"], "cannot exec in a container in the creating state")
+
+
+def _shared_with_another(pid: int) -> list[str]:
+    """The container's namespaces that are not ours, whatever its config says of them: those it did not ask for are
+    its creator's, and the caller of `exec` may live in others. Two kinds are left out. A container without a mount
+    namespace is told by its root; and a user namespace the config does not name is the payload's own making."""
+    found = []
+    for kind in namespaces.FLAGS.keys() - {"mount", "user"}:
+        name = namespaces.FILES.get(kind, kind)
+        try:
+            theirs = posix.stat(f"/proc/{pid}/ns/{name}")
+            if theirs.st_ino != posix.stat(f"/proc/self/ns/{name}").st_ino:
+                found.append(kind)
+        except OSError:
+            continue  # gone, as the join will tell; or closed to an ordinary user, who then gets what the config says
+    return found
 
 
 def _has_ended(pidfd: int) -> bool:
@@ -118,6 +135,8 @@ class Execution:
             record["cgroup"], record["pid"], driver.sub_paths(request.cgroups)
         )
         site.join_count = len(host.task_fds)
+        for kind in _shared_with_another(record["pid"]):
+            site.joined[kind] = ""
         self.launch: Launch
 
     def start(self) -> None:

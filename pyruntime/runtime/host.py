@@ -109,6 +109,12 @@ class Host:
             posix.close(fd)
         if self.cgroup is not None:
             self.cgroup.close()
+        joins, self.task_fds = self.task_fds, []
+        if self.join_fd is not None:
+            joins.append(self.join_fd)
+            self.join_fd = None
+        for fd in joins:
+            posix.close(fd)
 
     def roll_back(self) -> None:
         while self._undo:

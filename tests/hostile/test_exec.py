@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,23 @@ def test_the_joining_process_cannot_be_looked_into(bundle: Bundle) -> None:
             line for line in box.output.splitlines() if line.startswith(("open ", "directory "))
         ]
         assert found == []
+
+
+UNSHARE, NEW_USER = ("272", 0x10000000) if platform.machine() == "x86_64" else ("97", 0x10000000)
+
+
+def test_a_user_namespace_of_the_payloads_making(bundle: Bundle) -> None:
+    """The config names none: whoever comes in later is not drawn into one where the payload has all rights."""
+    bundle.set("process.user", {"uid": 1000, "gid": 1000})
+    with Box(bundle.inside("syscall", UNSHARE, str(NEW_USER), "--", "pause")) as box:
+        box.create()
+        box.start()
+        assert box.expect("syscall")["errno"] == ""
+        box.expect("pause")
+        facts = inside(box, "report", flags=("--user", "0:0")).facts
+        assert facts.namespaces["user"] == os.readlink("/proc/self/ns/user")
+        assert facts.namespaces["user"] != os.readlink(f"/proc/{box.pid}/ns/user")
+        assert facts.uid == [0, 0, 0]
 
 
 def test_a_process_put_in_holds_stdio_only(bundle: Bundle, outside: Path) -> None:

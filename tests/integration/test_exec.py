@@ -75,6 +75,29 @@ def test_namespaces_the_container_shares_with_the_host(bundle: Bundle) -> None:
         }
 
 
+@pytest.mark.parametrize("kind", ["uts", "ipc", "net"])
+def test_from_other_namespaces_than_the_creators(bundle: Bundle, kind: str) -> None:
+    """What the container did not ask for is still that of whoever made it, and not of whoever calls now."""
+    bundle.without_namespace({"net": "network"}.get(kind, kind))
+    with running(bundle) as box:
+        box.wrap = ("unshare", f"--{kind}")
+        facts = report(box)
+        box.wrap = ()
+        assert facts.namespaces[kind] == os.readlink(f"/proc/{box.pid}/ns/{kind}")
+        assert facts.namespaces[kind] == os.readlink(f"/proc/self/ns/{kind}")
+
+
+def test_from_another_mount_namespace(bundle: Bundle) -> None:
+    """A container without one of its own lives in a changed root of its creator's."""
+    bundle.without_namespace("mount").set("mounts", [])
+    with running(bundle) as box:
+        box.wrap = ("unshare", "--mount")
+        outcome = inside(box, "stat", "/", "--", "exit", "3")
+        box.wrap = ()
+        assert outcome.code == 3, str(outcome)
+        assert outcome.lines[0]["ino"] == bundle.rootfs.stat().st_ino
+
+
 def test_without_a_pid_namespace(bundle: Bundle) -> None:
     bundle.without_namespace("pid")
     with running(bundle) as box:

@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from tests.lib import programs
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
 from tests.lib.execs import Background, attached, inside, refused, running
@@ -42,6 +43,22 @@ def test_the_container_dies_while_they_come(bundle: Bundle) -> None:
                 assert any(words in outcome.err for words in told), str(outcome)
         box.wait()
         assert "cannot exec in a stopped container" in refused(box, "ID", "/inside", "pause")
+
+
+def test_a_container_that_is_being_made(bundle: Bundle) -> None:
+    """Its init is there and has not yet changed its root: nobody joins that."""
+    command = " ".join(programs.runtime_command())
+    with Box(bundle.inside("pause")) as box:
+        told = box.scratch / "told"
+        script = (
+            f"{command} --root {box.root} exec {box.id} /inside exit 0 2>{told}; echo $? >>{told}"
+        )
+        bundle.hook("createRuntime", "/bin/sh", "-c", script)
+        box.create()
+        assert told.read_text().splitlines()[-1] == "255"
+        box.start()
+        box.expect("pause")
+        assert inside(box, "exit", "4").code == 4
 
 
 def test_a_zombie_of_an_init(bundle: Bundle) -> None:
