@@ -29,6 +29,7 @@ DIRECTORIES = (
 )  # fmt: skip
 POINTERS = {"uid": "/linux/uidMappings", "gid": "/linux/gidMappings"}
 OUTPUT_LIMIT = 4096  # bytes kept of what a mapping program says
+PATIENCE_S = 30  # seconds a mapping program may take
 MAP_LIMIT = 1 << 16  # 340 lines of three numbers
 _OTHERS = 0o022  # a program that others than root may write to is not run
 _SET_UID = 0o4000
@@ -166,12 +167,30 @@ def _run(words: list[str]) -> tuple[int, bytes]:
             )
         finally:
             posix.close(writing)
-        output = b""
-        while data := posix.read(reading, 4096):
-            output = (output + data)[:OUTPUT_LIMIT]
+        output = _read_until_end(reading)
+        if output is None:
+            posix.kill(child, _signal.SIGKILL)  # not yet waited for: the number is nobody else's
+            output = b"it has not ended after %d s" % PATIENCE_S
         return posix.waitpid(child, 0)[1], output
     finally:
         posix.close(reading)
+
+
+def _read_until_end(fd: int) -> bytes | None:
+    """What was said until nobody could say more; None if that does not come. A mapping program may ask the network
+    who we are, and a create must not hang with it (security: R-55)."""
+    import select
+    import time
+
+    deadline, output = time.monotonic() + PATIENCE_S, b""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    while (left := deadline - time.monotonic()) > 0 and poll.poll(int(left * 1000)):
+        data = posix.read(fd, 4096)
+        if not data:
+            return output
+        output = (output + data)[:OUTPUT_LIMIT]
+    return None
 
 
 def _find(name: str) -> tuple[str, str]:

@@ -107,6 +107,15 @@ def remount_nosuid(path: str) -> None:
     kernel.mount("", path, flags=MS_REMOUNT | kernel.MS_BIND | MS_NOSUID)
 
 
+@pytest.mark.parametrize("script", ["kill -STOP $$", "while echo more; do :; done"])
+def test_one_that_never_ends(
+    replace: Replace, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    monkeypatch.setattr(idmaps, "PATIENCE_S", 0.2)
+    replace(script)
+    refused("newuidmap: it has not ended after 0 s (signal: 9)")
+
+
 def test_without_the_program(replace: Replace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idmaps, "DIRECTORIES", ("/nowhere",))
     result = refused("newuidmap is not installed: operation not permitted")
