@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.lib import hostile
+from tests.lib import hostile, leaks
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
+from tests.lib.person import own
+from tests.lib.spaces import SUBORDINATE, map_users
 from tests.lib.tripwire import Tripwire
 
 
@@ -97,9 +99,25 @@ def kinds(pid: int) -> dict[int, str]:
     return found
 
 
-def test_a_waiting_init_holds_nothing_of_the_host(bundle: Bundle, outside: Path) -> None:
+def new_user(bundle: Bundle) -> Bundle:
+    own(bundle.rootfs, SUBORDINATE[0].host)
+    return map_users(bundle, SUBORDINATE)
+
+
+SHAPES = {
+    "cloned": lambda bundle: bundle,
+    "new time": lambda bundle: bundle.namespace("time"),
+    "new user": new_user,
+    "joined pid": lambda bundle: bundle.namespace("pid", "/proc/self/ns/pid"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_waiting_init_holds_nothing_of_the_host(
+    bundle: Bundle, outside: Path, shape: str
+) -> None:
     """In `created` container code cannot run yet, but a sibling in the same pid namespace can look."""
-    with Box(bundle, prepare=lambda: leak(outside)) as box:
+    with Box(SHAPES[shape](bundle), prepare=lambda: leak(outside)) as box:
         box.create()
         held = kinds(box.pid)
         wrong = {
@@ -113,10 +131,12 @@ def test_a_waiting_init_holds_nothing_of_the_host(bundle: Bundle, outside: Path)
             or os.stat(f"/proc/{box.pid}/root").st_ino == bundle.rootfs.stat().st_ino
         )
         assert os.stat(f"/proc/{box.pid}/cwd").st_ino == bundle.rootfs.stat().st_ino
+        assert leaks.children() == {box.pid}
 
 
-def test_a_running_program_holds_stdio_only(bundle: Bundle, outside: Path) -> None:
-    with Box(bundle.inside("pause"), prepare=lambda: leak(outside)) as box:
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_running_program_holds_stdio_only(bundle: Bundle, outside: Path, shape: str) -> None:
+    with Box(SHAPES[shape](bundle).inside("pause"), prepare=lambda: leak(outside)) as box:
         box.create()
         box.start()
         box.expect("pause")
