@@ -89,6 +89,22 @@ def test_a_user_namespace_comes_before_what_it_shall_own_and_after_what_it_may_n
     )  # tried again as the namespace's root
 
 
+def test_a_joined_cgroup_namespace_is_entered_while_we_may() -> None:
+    plan = planned(spaces("user", {"type": "cgroup", "path": "/c"}))
+    assert plan.moments.index("JOIN_CGROUP") < plan.moments.index("JOIN")
+    assert ("setns", plan.site.first_fd + 5) in names(plan, moments.JOIN)
+
+
+@pytest.mark.parametrize(("number", "hinted"), [(12, True), (11, False)])
+def test_a_pid_namespace_without_processes_takes_none(number: int, hinted: bool) -> None:
+    """ENOMEM alone leads nobody to the cause (clone(2))."""
+    step = planned(spaces({"type": "pid", "path": "/p"})).at(moments.CLONE)[0]
+    assert step.failure is not None
+    problem = step.failure(number, b"")
+    assert isinstance(problem, PyruntimeError) and "/linux/namespaces" in str(problem)
+    assert bool(problem.hint) == hinted
+
+
 @pytest.mark.parametrize("user", [False, True])
 def test_dumpable_only_while_an_ordinary_user_writes_the_maps(user: bool) -> None:
     plan = planned(spec(linux__namespaces=[{"type": "user"}], **MAPS), unprivileged_user=user)

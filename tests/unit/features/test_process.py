@@ -255,6 +255,24 @@ def test_pipes_of_stdio_go_to_the_user() -> None:
     assert plan.named("/process/user", "fchown") == [(fd, 7, -1) for fd in (0, 1, 2)]
 
 
+@pytest.mark.parametrize(
+    ("uid", "privileged", "wanted"),
+    [(0, True, 9), (2, True, 11), (3, True, None), (0, False, None)],
+)
+def test_pipes_of_stdio_in_a_user_namespace(uid: int, privileged: bool, wanted: int | None) -> None:
+    """Root of the host gives them away while their owner can still be named; whose id is not mapped gets none."""
+    document = process(user={"uid": uid, "gid": 0})
+    maps = [{"containerID": 0, "hostID": 9, "size": 3}]
+    document["linux"] |= {
+        "uidMappings": maps,
+        "gidMappings": maps,
+        "namespaces": [{"type": "user"}],
+    }
+    early = planned(document, privileged=privileged).at(moments.RAISE_LIMITS)
+    given = [words(op)[1:3] for step in early for op in step.ops if words(op)[0] == "fchown"]
+    assert given == ([] if wanted is None else [(fd, wanted) for fd in (0, 1, 2)])
+
+
 @pytest.mark.parametrize("score", [-1000, 0, 1000])
 def test_the_oom_score_is_the_hosts_business(score: int) -> None:
     plan = planned(process(oomScoreAdj=score))
