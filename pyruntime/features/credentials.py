@@ -147,6 +147,8 @@ def _become(user: dict[str, Any], denied: Reg | None) -> Iterator[Step]:
         [
             *_change(lib.NR_setresuid, lib.NR_getresuid, uid),
             sys(lib.NR_prctl, lib.PR_SET_KEEPCAPS),
+            # With new ids a process is as dumpable as fs.suid_dumpable says (CVE-2016-9962).
+            sys(lib.NR_prctl, lib.PR_SET_DUMPABLE),
         ],
     )
 

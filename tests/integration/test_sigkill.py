@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.lib.bundle import Bundle
-from tests.lib.killing import Victim
+from tests.lib.killing import Intruder, Victim
 from tests.lib.person import own, place
 from tests.lib.spaces import SUBORDINATE, map_users
 
@@ -84,6 +84,29 @@ def test_some_places_of_a_staged_spawn(staged: Bundle, verb: str, side: str) -> 
         total = victim.calls(side)
         assert total > 20
         left = victim.survivors(side, chosen(total, SEED))
+    assert not left, "\n".join(left)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", PARTS)
+def test_some_places_of_exec(staged: Bundle, side: str) -> None:
+    """Into a user namespace, with every other kind; the container goes on as if nobody had come."""
+    staged.inside("pause").set("hooks", {})
+    with Intruder(staged) as intruder:
+        total = intruder.calls(side)
+        assert total > 5
+        left = intruder.survivors(side, chosen(total, SEED))
+    assert not left, "\n".join(left)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("side", PARTS)
+def test_every_place_of_exec(staged: Bundle, side: str) -> None:
+    staged.inside("pause").set("hooks", {})
+    with Intruder(staged) as intruder:
+        total = intruder.calls(side)
+        left = intruder.survivors(side, list(range(1, total + 1)))
+    print(f"exec: {total} system calls of {side}, {len(left)} with something left")
     assert not left, "\n".join(left)
 
 

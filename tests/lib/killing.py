@@ -82,6 +82,9 @@ class Victim:
         where = ["--bundle", str(self.bundle.directory), "--pid-file", str(self.scratch / "pid")]
         command = [str(self.killer), side, str(number), *programs.runtime_command()]
         command += ["--root", str(self.root), self.verb, *where, container_id]
+        return container_id, *self._counted(command)
+
+    def _counted(self, command: list[str]) -> tuple[int, int]:
         with open(self.scratch / "said", "w+") as said:
             subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, check=True, timeout=PATIENCE
@@ -90,7 +93,7 @@ class Victim:
             text = said.read()
         found = re.search(r"^calls (\d+) status (\d+)$", text, re.MULTILINE)
         assert found, text
-        return container_id, int(found[1]), int(found[2])
+        return int(found[1]), int(found[2])
 
     def calls(self, side: str) -> int:
         """How many system calls there are to be killed at; the verb itself must succeed."""
@@ -133,3 +136,49 @@ class Victim:
                 lines.append("; ".join(left))
         self.calls("host")
         return lines + [f"state, after the next delete: {name}" for name in self.listing()]
+
+
+class Intruder(Victim):
+    """`exec`, killed on its way into a container that must not be touched by it."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle, "exec")
+        self.container = unique_id()
+
+    def __enter__(self) -> Intruder:
+        self.bundle.write(self.container)
+        command = [*programs.runtime_command(), "--root", str(self.root), "run", "--detach"]
+        command += ["--bundle", str(self.bundle.directory), self.container]
+        with open(os.devnull, "r+") as nothing:
+            subprocess.run(command, stdin=nothing, stdout=nothing, stderr=nothing, check=True)
+        self.calls("host")
+        self.before = leaks.Host.now()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        deleted = self._call("delete", "--force", self.container)
+        assert deleted.returncode == 0, deleted.stderr
+
+    def _attack(self, side: str, number: int) -> tuple[str, int, int]:
+        command = [str(self.killer), side, str(number), *programs.runtime_command()]
+        command += ["--root", str(self.root), "exec", self.container, "/inside", "exit", "0"]
+        return self.container, *self._counted(command)
+
+    def calls(self, side: str) -> int:
+        _, total, status = self._attack(side, 0)
+        assert status == 0, (self.scratch / "said").read_text()
+        return total
+
+    def left_after(self, side: str, number: int) -> list[str]:
+        """What one kill left beside the container, and whether that one still runs."""
+        _, _, status = self._attack(side, number)
+        left = leaks.settled(self.before, patience=3.0)
+        said = (self.scratch / "said").read_text()
+        if status not in (0, KILLED) and said.count("\n") != 2:
+            left.append("not one sentence")
+        if '"status": "running"' not in self._call("state", self.container).stdout:
+            left.append("the container does not run any more")
+        return [*left, f"{side} {number}: status {status}", said.strip()] if left else []
+
+    def survivors(self, side: str, numbers: list[int]) -> list[str]:
+        return ["; ".join(left) for number in numbers if (left := self.left_after(side, number))]
