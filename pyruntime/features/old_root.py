@@ -37,7 +37,10 @@ def move(spec: dict[str, Any], site: Site) -> Step:
         raise UnsupportedError(
             "rootfsPropagation of [r]private is not safe without pivot_root (/linux/rootfsPropagation)"
         )
-    ops = _move_over(site.root, site.root_places)
+    if "mount" in site.created:
+        ops = _move_over(site.root, _detach(site.root_places))
+    else:  # other mounts of a namespace that is joined are somebody else's
+        ops = _move_over(site.root, [_unmount("/proc"), _unmount("/sys")])
     return Step(moments.PIVOT, "/root/path", "move the root over / (--no-pivot)", ops)
 
 
@@ -69,13 +72,13 @@ def _copy(places: list[str]) -> list[Any]:
     ]
 
 
-def _move_over(root: int, places: list[str]) -> list[Any]:
+def _move_over(root: int, detach: list[Any]) -> list[Any]:
     """First the move: what is detached afterwards may hold the place the root was attached at. It may have been
     attached over / to begin with (root.py), and cannot be moved onto itself then."""
     flags = lib.MOVE_MOUNT_F_EMPTY_PATH
     return [
         sys(lib.NR_move_mount, root, "", lib.AT_FDCWD, "/", flags, ok=(ELOOP,)),
-        *_detach(places),
+        *detach,
         sys(lib.NR_fchdir, root),
         sys(lib.NR_chroot, "."),
         sys(lib.NR_chdir, "/"),
@@ -88,8 +91,12 @@ def _detach(places: Iterable[str]) -> list[Any]:
     ops: list[Any] = []
     for path in places:
         ops += [
-            sys(lib.NR_umount2, path, lib.MNT_DETACH, ok=(EINVAL, ENOENT), skip=1),
+            _unmount(path, skip=1),
             jump(1),
             sys(lib.NR_mount, "tmpfs", path, "tmpfs", COVER, "nr_inodes=1", ok=(ENOENT, ENOTDIR)),
         ]
     return ops
+
+
+def _unmount(path: str, skip: int = 0) -> Any:
+    return sys(lib.NR_umount2, path, lib.MNT_DETACH, ok=(EINVAL, ENOENT), skip=skip)

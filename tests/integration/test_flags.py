@@ -5,13 +5,14 @@ from __future__ import annotations
 import array
 import os
 import select
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.lib import kernel
+from tests.lib import kernel, leaks
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
 from tests.lib.facts import Mount, parse_mounts
@@ -264,6 +265,28 @@ def test_descriptors_that_are_not_there(bundle: Bundle, handed: Path, count: str
     with Box(bundle, prepare=open_three(handed)) as box:
         outcome = box.create(f"--preserve-fds={count}", check=False)
         assert outcome.code == 1 and outcome.err.strip() and "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize("flags", [(), ("--no-subreaper",)])
+def test_whose_the_orphans_of_a_container_are(bundle: Bundle, flags: tuple[str, ...]) -> None:
+    """Without a pid namespace: the runtime's while it waits, unless it is told not to; then the caller's."""
+    bundle.without_namespace("pid").shell("(/inside pause &); exec /inside wait")
+    with Box(bundle) as box:
+        bundle.write(box.id)
+        words = [*box.globals, "run", *flags, "--bundle", str(bundle.directory), box.id]
+        process, out, err = box.spawn(*words)
+        box.stdout = out
+        box.expect("pause")
+        box.expect("wait")
+        programs_of_runtime = leaks.children(process.pid) - {box.state()["pid"]}
+        named = {name for name in map(name_of, programs_of_runtime) if name == "inside"}
+        assert named == (set() if flags else {"inside"})
+        process.send_signal(signal.SIGTERM)
+        assert box.finish(process, out, err, words).code == 0
+
+
+def name_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def ways(box: Box) -> list[list[str]]:

@@ -169,6 +169,8 @@ def test_pivot_or_move() -> None:
     moved = planned(no_pivot=True)
     assert not moved.named("/root/path", "pivot_root")
     assert moved.named("/root/path", "chroot") == [(".",)]
+    joined = planned(spaces({"type": "mount", "path": "/n"}), no_pivot=True, root_places=["/a"])
+    assert [call[0] for call in joined.named("/root/path", "umount2")] == ["/proc", "/sys"]
 
 
 def test_an_initramfs_is_left_through_a_copy() -> None:
