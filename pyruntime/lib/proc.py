@@ -28,6 +28,16 @@ def is_alive(pid: int, start_time: int) -> bool:
     return found is not None and found[1] == start_time and found[0] not in ("Z", "X", "x")
 
 
+def is_ending(pid: int) -> bool:
+    """Whether a process is gone or on its way out: the init of a pid namespace first ends all others in it, and waits
+    for them; until then it is no zombie. PF_EXITING of field 9 of /proc/PID/stat (linux/sched.h)."""
+    try:
+        text = read_file(f"/proc/{pid}/stat", 4096)
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return bool(int(text[text.rindex(b")") + 2 :].split()[6]) & 4)
+
+
 def boot_id() -> str:
     return read_file("/proc/sys/kernel/random/boot_id", 64).decode("ascii").strip()
 

@@ -16,6 +16,7 @@ from pyruntime import errors, features
 from pyruntime.cgroup import driver
 from pyruntime.features import namespaces
 from pyruntime.features.site import Site
+from pyruntime.lib import proc
 from pyruntime.runtime import container, ends, newcomer, signals, status
 from pyruntime.runtime.host import Host
 from pyruntime.runtime.launch import Launch, check_preserved, look_around
@@ -43,8 +44,8 @@ def execute(request: ExecRequest) -> int:
         config = newcomer.config_for(request, entry.config())
         execution = _started(request, entry, record, config, init)
     except errors.StepError as error:
-        if init >= 0 and _has_ended(init):
-            # Whatever failed, failed for this: namespaces without their init take nobody in.
+        if init >= 0 and (_has_ended(init) or proc.is_ending(record["pid"])):
+            # Whatever failed, failed for this: namespaces without their init take nobody in, and put others out.
             raise errors.WrongStatus(record["id"], errors.WORDS["exec stopped"]) from error
         raise
     finally:

@@ -46,7 +46,9 @@ def test_a_zombie_is_not_alive() -> None:
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     assert proc.stat_of(child.pid) == ("Z", found[1])
     assert not proc.is_alive(child.pid, found[1])
+    assert proc.is_ending(child.pid) and not proc.is_ending(os.getpid())
     child.wait()
+    assert proc.is_ending(child.pid)
     assert proc.stat_of(child.pid) is None
     assert proc.exe_of(child.pid) is None
     assert not proc.is_alive(child.pid, found[1])
