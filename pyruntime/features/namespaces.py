@@ -115,7 +115,7 @@ def _open(kind: str, path: str, pointer: str, changes: list[str], number: int) -
             found = calls.ns_type(fd)
         except KernelError:
             found = 0
-        if found == FLAGS[kind] and changes and _is_ours(kind, fd):
+        if found == FLAGS[kind] and changes and _is_of_the_host(kind, fd):
             raise StepError(
                 f"{changes[0]}: `{path}` is the {kind} namespace of the host: operation not permitted",
                 changes[0],
@@ -150,15 +150,25 @@ def _changes(spec: dict[str, Any], kind: str) -> list[str]:
     a path may lead to (security: R-14)."""
     prefixes = {"network": ("net",), "ipc": ("kernel", "fs"), "uts": ("kernel",)}.get(kind, ())
     found = ["/" + name for name in ("hostname", "domainname") if kind == "uts" and spec.get(name)]
+    if kind == "mount":
+        found.append("/root/path")  # pivot_root moves everybody in the namespace
     for key in spec.get("linux", {}).get("sysctl") or ():
         if key.startswith(prefixes):
             found.append("/linux/sysctl/" + key.replace("~", "~0").replace("/", "~1"))
     return found
 
 
-def _is_ours(kind: str, fd: int) -> bool:
-    own, given = posix.stat("/proc/self/ns/" + FILES.get(kind, kind)), posix.fstat(fd)
-    return (own.st_dev, own.st_ino) == (given.st_dev, given.st_ino)
+def _is_of_the_host(kind: str, fd: int) -> bool:
+    """Our own, or that of the first process: we may be in a private one ourselves."""
+    given = posix.fstat(fd)
+    for process in ("self", "1"):
+        try:
+            known = posix.stat(f"/proc/{process}/ns/{FILES.get(kind, kind)}")
+        except PermissionError:
+            continue  # then we may not enter it either
+        if (known.st_dev, known.st_ino) == (given.st_dev, given.st_ino):
+            return True
+    return False
 
 
 def _loopback(pointer: str) -> Step:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import posix
 from typing import Any
 
 import pytest
@@ -51,6 +53,47 @@ def test_a_joined_namespace_is_entered_by_descriptor(kind: str) -> None:
     assert "SOURCES" in [moments.NAMES[step.moment] for step in plan.of("/linux/namespaces/0")]
     call = plan.named("/linux/namespaces/0", "setns")[0]
     assert isinstance(call[0], int) and call[1] == namespaces.FLAGS[kind]
+
+
+class Taker:
+    """A host that is handed descriptors."""
+
+    def __init__(self) -> None:
+        self.fds: list[int] = []
+
+    def __enter__(self) -> Taker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for fd in self.fds:
+            os.close(fd)
+
+    def give(self, number: int, fd: int) -> None:
+        self.fds.append(fd)
+
+
+def opening(plan: Plan) -> Any:
+    return next(step.run for step in plan.at(moments.SOURCES) if "mount namespace" in step.text)
+
+
+def test_the_hosts_own_mount_namespace_is_not_joined() -> None:
+    """pivot_root there would move every process of the machine into the container."""
+    plan = planned(spaces({"type": "mount", "path": "/proc/self/ns/mnt"}))
+    with Taker() as host, pytest.raises(PyruntimeError, match="is the mount namespace of the host"):
+        opening(plan)(host)
+
+
+def test_nor_the_one_of_the_first_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the runtime itself is in a private one."""
+    real = posix.stat
+
+    def stat(path: Any, **more: Any) -> Any:
+        return real("/proc/self/ns/mnt" if path == "/proc/1/ns/mnt" else "/", **more)
+
+    monkeypatch.setattr(posix, "stat", stat)
+    plan = planned(spaces({"type": "mount", "path": "/proc/self/ns/mnt"}))
+    with Taker() as host, pytest.raises(PyruntimeError, match="is the mount namespace of the host"):
+        opening(plan)(host)
 
 
 def test_the_loopback_comes_up_in_a_new_network() -> None:
