@@ -182,3 +182,62 @@ def test_an_environment_of_the_caller_stays_outside(bundle: Bundle) -> None:
         assert "SECRET" not in outcome.facts.environment
         with Detached(box, "ID", "/inside", "pause") as other:
             assert b"of the engine" not in Path(f"/proc/{other.pid}/environ").read_bytes()
+
+
+MAKES_DESCRIPTORS = (
+    "open,openat,openat2,creat,socket,socketpair,accept,accept4,pipe,pipe2,memfd_create,dup,dup2,dup3,fcntl,eventfd,"
+    "eventfd2,epoll_create,epoll_create1,inotify_init,inotify_init1,signalfd,signalfd4,timerfd_create,fsopen,fsmount,"
+    "open_tree,recvmsg,execve,execveat"
+)
+
+
+def descriptors_without(flag: str, trace: list[str]) -> list[str]:
+    """The calls that made a descriptor which an execve would pass on."""
+    found = []
+    for line in trace:
+        call, result = line.partition("(")[0], line.rpartition(" = ")[2]
+        if not result[:1].isdigit() or call.startswith("execve") or flag in line:
+            continue
+        if call == "fcntl" and "F_DUPFD" not in line:
+            continue
+        if call == "recvmsg" and "SCM_RIGHTS" not in line:
+            continue
+        found.append(line)
+    return found
+
+
+def test_every_descriptor_is_close_on_exec_at_birth(bundle: Bundle) -> None:
+    """R-31, of the runtime, of the stage and of the clone it ends in: one without is the next CVE-2024-21626."""
+    with running(bundle) as box:
+        traces = box.scratch / "traces"
+        traces.mkdir()
+        box.wrap = [
+            "strace",
+            "-ff",
+            "-qq",
+            "-o",
+            f"{traces}/of",
+            "-e",
+            f"trace={MAKES_DESCRIPTORS}",
+        ]
+        outcome = inside(box, "exit", "5", flags=("--pid-file", str(box.scratch / "traced")))
+        box.wrap = ()
+        assert outcome.code == 5, str(outcome)
+        wrong: list[str] = []
+        for file in traces.iterdir():
+            lines = file.read_text().splitlines()
+            for number, line in enumerate(lines):
+                if line.startswith(
+                    "execveat("
+                ):  # before it the spawn's child takes the flag off its copies
+                    lines = lines[number:]
+                    break
+            for number, line in enumerate(lines):
+                if line.startswith(
+                    'execve("/inside"'
+                ):  # from here on it is the container's program
+                    lines = lines[:number]
+                    break
+            wrong += descriptors_without("CLOEXEC", lines)
+        assert len(list(traces.iterdir())) == 3, "the runtime, the stage, the clone"
+        assert wrong == []

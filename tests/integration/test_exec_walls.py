@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.integration.test_caller import STATES
 from tests.lib.box import Outcome, report, run
 from tests.lib.bundle import Bundle
-from tests.lib.execs import attached, running
+from tests.lib.execs import attached, inside, running
 from tests.lib.facts import Facts
 
 CHMOD = {
@@ -135,6 +136,18 @@ def test_the_same_refusals(bundle: Bundle, setting: Callable[[Bundle], None]) ->
         late = results(attached(box, "ID", "/inside", *words[:-1]))
     told = dict(zip(ATTEMPTS, zip(first, late, strict=True), strict=True))
     assert {name: pair for name, pair in told.items() if pair[0] != pair[1]} == {}
+
+
+@pytest.mark.parametrize("prepare", STATES, ids=lambda each: each.__name__)
+def test_nothing_of_the_caller(bundle: Bundle, prepare: Callable[[], None]) -> None:
+    """R-24: how an engine stands when it calls exec is no business of the process."""
+    with running(bundle) as box:
+        first = seen(inside(box, "report").facts)
+        box.prepare = prepare
+        outcome = inside(box, "report")
+        box.prepare = None
+        assert outcome.code == 0, str(outcome)
+        assert seen(outcome.facts) == first
 
 
 def test_the_memory_limit(bundle: Bundle) -> None:
