@@ -16,6 +16,7 @@ ENDS = {
     120: "a descriptor could not be handed over",
     121: "its image could not be executed",
 }
+NOT_BEGUN = (120, 121)
 
 
 def exit_code(status: int) -> int:
@@ -32,6 +33,13 @@ def describe_end(pid: int, record: dict[str, Any]) -> Exception:
             "/linux/resources/memory/limit",
             "container",
         )
+    if result is not None and result.si_status in NOT_BEGUN and _memory_counts(record, b"oom "):
+        # Born into the cgroup, and between clone and execve: the killer passes over who stands in for its parent.
+        return StepError(
+            "container init had no memory to start in: cannot allocate memory (memory limit too low?)",
+            "/linux/resources/memory/limit",
+            "container",
+        )
     if result is None:
         words = "it closed its socket"
     elif result.si_code == posix.CLD_EXITED:
@@ -43,6 +51,11 @@ def describe_end(pid: int, record: dict[str, Any]) -> Exception:
 
 def was_oom_killed(record: dict[str, Any]) -> bool:
     """The memory controller counts its kills (v1: memory.oom_control, v2: memory.events)."""
+    return _memory_counts(record, b"oom_kill ")
+
+
+def _memory_counts(record: dict[str, Any], key: bytes) -> bool:
+    """Whether that counter of the container's memory controller is above zero."""
     groups = (record.get("cgroup") or {}).get("groups") or {}
     for hierarchy, (mountpoint, path, _) in groups.items():
         if "memory" not in hierarchy.split(",") and hierarchy:
@@ -57,6 +70,6 @@ def was_oom_killed(record: dict[str, Any]) -> bool:
             finally:
                 posix.close(fd)
             for line in text.splitlines():
-                if line.startswith(b"oom_kill ") and line != b"oom_kill 0":
+                if line.startswith(key) and line != key + b"0":
                     return True
     return False
