@@ -166,8 +166,8 @@ static pid_t newcomer(pid_t last)
 	return first;
 }
 
-/* stalk trace|look OWN: everything that becomes a process here, until TERM; OWN is the program that
- * the newcomers are to execute, which is anybody's to look at. */
+/* stalk trace|look|kill OWN: everything that becomes a process here, until TERM; OWN is the program
+ * that the newcomers are to execute, which is anybody's to look at. */
 static void probe_stalk(int count, char **words)
 {
 	(void)count;
@@ -186,7 +186,9 @@ static void probe_stalk(int count, char **words)
 			continue;
 		all.seen++;
 		last = pid;
-		if (*words[0] == 't')
+		if (*words[0] == 'k')
+			all.breaches += kill(pid, SIGKILL) < 0 && errno != ESRCH;
+		else if (*words[0] == 't')
 			stalk_by_tracing(pid, words[1], &all);
 		else
 			stalk_by_looking(pid, words[1], &all);
