@@ -130,13 +130,13 @@ Call = tuple[int, str, str]
 """Process, name, and the whole as strace writes it."""
 
 
-def trace(box: Box, *words: str) -> list[Call]:
+def trace(box: Box, *words: str, code: int = 0) -> list[Call]:
     """Every call of `words` and of its descendants. One that was interrupted stands where it began."""
     file = box.scratch / "trace"
     box.wrap = ["strace", "-f", "-qq", "-s", "256", "-o", str(file)]
     outcome = box.call(*words)
     box.wrap = []
-    assert outcome.code == 0, str(outcome)
+    assert outcome.code == code, str(outcome)
     found: list[Call] = []
     open_calls: dict[int, int] = {}
     for line in file.read_text(errors="replace").splitlines():
