@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+KILL = 9
 ENDS = {
     110: "it found no tape",
     113: "the runtime's end of the socket closed",
@@ -24,12 +25,18 @@ def exit_code(status: int) -> int:
     return 128 + (status & 0x7F) if status & 0x7F else status >> 8
 
 
-def describe_end(pid: int, record: dict[str, Any]) -> Exception:
-    """The error for an init, our child, that is gone without a word. Does not reap it."""
+def describe_end(pid: int, record: dict[str, Any], *, joining: bool = False) -> Exception:
+    """The error for an init, our child, that is gone without a word. Does not reap it.
+
+    One that was `joining` a container is not the only one its kernel may have killed for memory: only its own
+    SIGKILL is told so.
+    """
     result = posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOWAIT)
-    if was_oom_killed(record):
+    who = "the process" if joining else "container init"
+    killed = result is not None and result.si_code != posix.CLD_EXITED and result.si_status == KILL
+    if (killed or not joining) and was_oom_killed(record):
         return StepError(
-            "container init was OOM-killed (memory limit too low?)",
+            f"{who} was OOM-killed (memory limit too low?)",
             "/linux/resources/memory/limit",
             "container",
         )
@@ -46,7 +53,7 @@ def describe_end(pid: int, record: dict[str, Any]) -> Exception:
         words = ENDS.get(result.si_status, f"exit status {result.si_status}")
     else:
         words = f"killed by signal {result.si_status}"
-    return StepError(f"container init ended before it was ready: {words}", "", "container")
+    return StepError(f"{who} ended before it was ready: {words}", "", "container")
 
 
 def was_oom_killed(record: dict[str, Any]) -> bool:

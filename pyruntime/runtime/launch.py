@@ -184,7 +184,8 @@ class Launch:
         """The init is gone without a word: why."""
         from pyruntime.runtime.ends import describe_end
 
-        return describe_end(self.host.pid, self.host.record)
+        host = self.host
+        return describe_end(host.pid, host.record, joining=host.site.exec)
 
     def _kill(self) -> None:
         host = self.host
