@@ -170,6 +170,21 @@ def test_start_returns_when_the_container_ends_without_a_word(
         assert listening.heard_nothing()
 
 
+def test_the_other_verbs_do_not_wait_with_start(bundle: Bundle, listening: Manager) -> None:
+    with Box(bundle.inside("hold"), env=listening.env) as box:
+        box.create()
+        call = Call(box, "start", box.id)
+        box.expect("hold")
+        assert box.status == "running"
+        assert box.call("exec", box.id, "/inside", "exit", "0").code == 0
+        assert box.delete(check=False).code == 1
+        assert call.process.poll() is None
+        box.delete("--force")
+        assert box.wait() == 137
+        assert call.end().code == 0
+        assert listening.heard_nothing()
+
+
 def test_run_detached(bundle: Bundle, listening: Manager) -> None:
     """The manager is told the container's init."""
     with Box(bundle.inside("notify", "READY=1", "--", "pause"), env=listening.env) as box:
