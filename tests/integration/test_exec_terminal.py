@@ -84,14 +84,17 @@ def test_a_socket_that_is_not_there(bundle: Bundle, tmp_path: Path) -> None:
         refused(box, *flags, "ID", "/inside", "pause")
 
 
-def spawn_interactive(box: Box, own: OwnTerminal, *words: str) -> subprocess.Popen[bytes]:
-    """Starts `exec --tty` on a terminal as a shell would: a session of its own with that controlling terminal."""
+def spawn_interactive(
+    box: Box, own: OwnTerminal, *words: str, tty: bool = True
+) -> subprocess.Popen[bytes]:
+    """Starts `exec` on a terminal as a shell would: a session of its own with that controlling terminal."""
 
     def take_terminal() -> None:
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-    command = [*programs.runtime_command(), *box.globals, "exec", "--tty", box.id, *words]
+    flags = ["--tty"] if tty else []
+    command = [*programs.runtime_command(), *box.globals, "exec", *flags, box.id, *words]
     return subprocess.Popen(
         command, stdin=own.slave, stdout=own.slave, stderr=own.slave, preexec_fn=take_terminal
     )
@@ -137,3 +140,12 @@ def test_the_terminal_is_given_back_after_a_failure(bundle: Bundle) -> None:
         own.read_until("executable file not found")
         assert process.wait(scaled(20)) == 255
         assert termios.tcgetattr(own.slave) == before
+
+
+def test_without_tty_the_callers_terminal_controls_nothing(bundle: Bundle) -> None:
+    """R-13: stdio may be a terminal of the host's, but it is not the process's own to command."""
+    with OwnTerminal() as own, running(bundle) as box:
+        process = spawn_interactive(box, own, "/inside", "report", "--", "echo", "ready", tty=False)
+        facts = Facts(parse_lines(own.read_until("ready\n"))[0])
+        assert facts.controlling_tty == 0 and facts.sid == facts.pid
+        assert process.wait(20) == 0
