@@ -6,6 +6,8 @@ import array
 import select
 import socket
 
+from tests.lib.patience import scaled
+
 PATH = "/usr/bin:/bin"
 READY = b"READY=1\n"
 BARRIER = b"BARRIER=1"
@@ -18,7 +20,7 @@ class Manager:
         self.address = address
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind("\0" + address[1:] if address[0] == "@" else address)
-        self.socket.settimeout(10)
+        self.socket.settimeout(scaled(10))
         self.env = {"PATH": PATH, "NOTIFY_SOCKET": address}
 
     def close(self) -> None:
