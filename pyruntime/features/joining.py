@@ -51,7 +51,7 @@ def plan(site: Site, flags: int) -> Iterator[Step]:
     if not site.has("mount"):
         yield from _enter_root(site)
     if site.has("pid"):
-        yield staging.clone(0, site)
+        yield staging.clone(0, site, moments.LATE_CLONE)
     directory = lib.O_PATH | lib.O_DIRECTORY | lib.O_CLOEXEC
     open_root = [sys(lib.NR_openat, lib.AT_FDCWD, "/", directory, 0, out=site.root)]
     yield Step(moments.ROOT, "/root/path", "open the container's root", open_root)

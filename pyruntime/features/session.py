@@ -41,7 +41,13 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         "leave the bundle, clear the umask",
         [sys(lib.NR_chdir, "/"), sys(lib.NR_umask, 0)],
     )
-    yield Step(moments.SESSION, "", "new session and keyring", _session(site))
+    session = sys(lib.NR_setsid, ok=(EPERM,))
+    if site.exec:
+        yield Step(moments.LATE_SESSION, "", "new session", [session])
+    else:
+        yield Step(moments.SESSION, "", "new session", [session])
+    if site.new_keyring:
+        yield Step(moments.SESSION, "", "new session keyring", _keyring(site))
     # As runc: the caller's affinity is not the container's; the cpuset decides.
     yield Step(moments.EXECUTION, "", "reset cpu affinity and timer slack", [
         sys(lib.NR_sched_setaffinity, 0, len(ALL_CPUS), ALL_CPUS, ok=(EINVAL, EPERM)),
@@ -60,17 +66,13 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         yield Step(moments.WAIT, "", "wait for start", wait)
 
 
-def _session(site: Site) -> list[Any]:
-    ops: list[Any] = [sys(lib.NR_setsid, ok=(EPERM,))]
-    if site.new_keyring:
-        ring, name = Reg("keyring"), f"_ses.{site.container_id}"
-        ops += [
-            sys(
-                lib.NR_keyctl, lib.KEYCTL_JOIN_SESSION_KEYRING, name, out=ring, ok=(ENOSYS,), skip=1
-            ),
-            sys(lib.NR_keyctl, lib.KEYCTL_SETPERM, ring, KEY_PERMISSIONS),
-        ]
-    return ops
+def _keyring(site: Site) -> list[Any]:
+    ring, name = Reg("keyring"), f"_ses.{site.container_id}"
+    join = lib.KEYCTL_JOIN_SESSION_KEYRING
+    return [
+        sys(lib.NR_keyctl, join, name, out=ring, ok=(ENOSYS,), skip=1),
+        sys(lib.NR_keyctl, lib.KEYCTL_SETPERM, ring, KEY_PERMISSIONS),
+    ]
 
 
 def _sweep(site: Site) -> list[Any]:

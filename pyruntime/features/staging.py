@@ -48,7 +48,7 @@ def plan(spec: dict[str, Any], site: Site, others: int) -> Iterator[Step]:
         yield clone(lib.CLONE_NEWPID if "pid" in site.created else 0, site)
 
 
-def clone(flags: int, site: Site) -> Step:
+def clone(flags: int, site: Site, moment: int = moments.CLONE) -> Step:
     """The stage ends; its clone dies with the runtime, as it did."""
     ops = [
         builtin(CLONE, site.socket_fd, flags),
@@ -56,7 +56,7 @@ def clone(flags: int, site: Site) -> Step:
     ]
     text = "clone the container's process"
     failure = _no_clone if "pid" in site.joined else None
-    return Step(moments.CLONE, "/linux/namespaces", text, ops, failure=failure)
+    return Step(moment, "/linux/namespaces", text, ops, failure=failure)
 
 
 def _no_clone(number: int, text: bytes) -> Exception:

@@ -78,6 +78,10 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         "make the pty stdin, stdout, stderr and /dev/console",
         _take_over(site, peer, (process.get("user") or {}).get("uid", 0)),
     )
+    # Only the leader of a session can have it, and stays after its clone.
+    moment = moments.LATE_SESSION if site.exec else moments.CONSOLE
+    control = [sys(lib.NR_ioctl, 0, lib.TIOCSCTTY, 0)]
+    yield Step(moment, "/process/terminal", "make the pty the controlling terminal", control)
 
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -149,7 +153,6 @@ def _take_over(site: Site, peer: Reg, uid: int) -> list[Any]:
         sys(lib.NR_dup3, peer, 1, 0),
         sys(lib.NR_dup3, peer, 2, 0),
         sys(lib.NR_close, peer),
-        sys(lib.NR_ioctl, 0, lib.TIOCSCTTY, 0),
     ]
 
 

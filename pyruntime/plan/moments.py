@@ -136,6 +136,12 @@ TABLE = (
         "init",
         "every host descriptor is closed before cwd and program are looked up (CVE-2024-21626)",
     ),
+    (
+        "LATE_CLONE",
+        "init",
+        "exec: among the container's processes appears only what holds nothing of the host (CVE-2016-9962)",
+    ),
+    ("LATE_SESSION", "init", "exec: a session and its terminal belong to the process that stays"),
     ("EXECUTION", "init", "personality, affinity, umask, stdio ownership"),
     (
         "LIMITS",
@@ -179,6 +185,6 @@ SIDES = tuple(row[1] for row in TABLE)
 (CGROUP, SOURCES, SPAWN, IDENTITY, BIRTH, JOIN_CGROUP, RAISE_LIMITS, JOIN, USER_NAMESPACE, TIME_NAMESPACE,
  NAMESPACE_ROOT, JOIN_LATE, NEW_NAMESPACES, CGROUP_NAMESPACE, CLONE, SESSION, LOOPBACK, PROCFS, PROPAGATION,
  OWN_SOURCES, ROOT, MOUNT, DEVICES, DEV_LINKS, HOOKS_RUNTIME, HOOKS_CONTAINER, WORKING_DIRECTORY, CONSOLE, PROC_FACTS, SYSCTL, CHECK,
- READONLY_PATHS, MASKS, LATE_READONLY, PIVOT, ROOT_PROPAGATION, HOST_NAMES, HOME, SWEEP, EXECUTION, LIMITS,
+ READONLY_PATHS, MASKS, LATE_READONLY, PIVOT, ROOT_PROPAGATION, HOST_NAMES, HOME, SWEEP, LATE_CLONE, LATE_SESSION, EXECUTION, LIMITS,
  NO_NEW_PRIVILEGES, SECCOMP_EARLY, CREDENTIALS, PARENT_DEATH, CHDIR, LOOKUP, INDEPENDENCE, SECCOMP_LATE, RELEASE, READY, WAIT,
  HOOKS_START, EXEC) = range(len(TABLE))  # fmt: skip

@@ -11,7 +11,7 @@ from pyruntime.errors import InternalError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pyruntime.plan.step import Step
 
@@ -65,6 +65,18 @@ class Channel:
         if len(packet) < HEADER.size:
             raise InternalError("the init sent a message that is too short")
         return Message(packet, fds)
+
+    def rest(self) -> Iterator[Message]:
+        """What has arrived and nobody asked for; its descriptors are the caller's to close."""
+        self.socket.setblocking(False)
+        while True:
+            try:
+                message = self.receive()
+            except BlockingIOError:
+                return
+            if message is None:
+                return
+            yield message
 
     def _has_message(self, stage_fd: int) -> bool:
         poll = select.poll()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CAP_SYS_ADMIN = 21
 EACCES, EBUSY, ENODEV, EOPNOTSUPP = 13, 16, 19, 95
 BEFORE_SPAWN = (moments.CGROUP, moments.SOURCES, moments.SPAWN)
+CLONES = (moments.CLONE, moments.LATE_CLONE)
 
 
 class Launch:
@@ -64,7 +65,7 @@ class Launch:
         self._spawn(start, report)
         for undo in host.spawned:
             undo()
-        if any(step.moment == moments.CLONE for step in self.init_steps):
+        if any(step.moment in CLONES for step in self.init_steps):
             self.stage_fd = host.pidfd
         else:
             self._identify()
@@ -188,18 +189,20 @@ class Launch:
         return describe_end(host.pid, host.record, joining=host.site.exec)
 
     def _kill(self) -> None:
+        """And waited for: a pid namespace does not end before the last process that was in it is."""
         host = self.host
-        try:
-            posix.kill(
-                host.pid, 9
-            )  # our own child, not yet waited for: the pid cannot be another's
-        except ProcessLookupError:
-            pass
-        try:
-            posix.waitpid(host.pid, 0)
-        except ChildProcessError:
-            pass
+        _end(host.pid)
         posix.close(host.pidfd)
+        if self.stage_fd >= 0:
+            self._end_clone()
+
+    def _end_clone(self) -> None:
+        """The stage may have got as far as its clone, and told of it, before it was ended."""
+        for message in self.host.channel.rest():
+            for fd in message.fds:
+                posix.close(fd)
+            if message.type == channel.CLONED:
+                _end(message.number)
 
     def let_go(self) -> None:
         """From `ready` to the running program, over the socket. execve closes it: its end without an error means
@@ -256,6 +259,16 @@ def _not_spawned(error: KernelError, *, into_cgroup: bool) -> StepError:
     return StepError(
         f"unable to start container process: {error.strerror}", pointer, errno=number, hint=hint
     )
+
+
+def _end(pid: int) -> None:
+    """A child of ours that nobody waited for; no other process is hit."""
+    try:
+        posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
+        posix.kill(pid, 9)
+        posix.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass
 
 
 def _run_host_step(step: Step, host: Host) -> None:

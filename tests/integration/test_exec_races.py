@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -134,12 +135,17 @@ def test_killed_on_its_way(bundle: Bundle, milliseconds: int) -> None:
             os.close(pidfd)
         back.process.kill()
         back.process.wait()
-        for pid in set(members(box)) - {str(box.pid)}:
+        # They are the subreaper's to bury, and a pid namespace waits for that.
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        for pid in {*members(box), *children} - {str(box.pid)}:
             try:
                 gone = os.pidfd_open(int(pid))
             except ProcessLookupError:
                 continue
             try:
                 assert select.select([gone], [], [], 10)[0], "a half-made process stays"
+                os.waitpid(int(pid), os.WNOHANG)
+            except ChildProcessError:
+                continue
             finally:
                 os.close(gone)

@@ -117,6 +117,14 @@ class Plan:
         return tapes.decode(Tape([step for step in self.steps if step.ops]).bytes)
 
 
+def executed(document: dict[str, Any] | None = None, **facts: Any) -> list[Step]:
+    """The steps of one more process in a container of that document."""
+    host = Site("/b", "web", "/b/rootfs", joining=True)
+    for name, value in {"join_count": 2, **facts}.items():
+        setattr(host, name, value)
+    return features.plan_exec(spec() if document is None else document, host)
+
+
 def planned(document: dict[str, Any] | None = None, **facts: Any) -> Plan:
     return Plan(spec() if document is None else document, site(**facts))
 

@@ -8,7 +8,7 @@ import pytest
 
 from pyruntime.plan import moments
 from pyruntime.plan.step import SYNC
-from tests.lib.plans import Plan, planned, site, spec
+from tests.lib.plans import Plan, executed, planned, site, spec, words
 
 HOOK = {"path": "/bin/true"}
 SECCOMP = {"defaultAction": "SCMP_ACT_ALLOW"}
@@ -91,7 +91,21 @@ CONDUCTED = {
 
 def test_every_moment_is_used() -> None:
     used = {name for plan in other_plans() for name in plan.moments}
+    used |= {moments.NAMES[step.moment] for step in executed(spec(process__terminal=True))}
     assert set(moments.NAMES) - used == set(CONDUCTED)
+
+
+def test_exec_appears_in_the_container_with_nothing_of_the_host() -> None:
+    """CVE-2016-9962: swept first, cloned then; the session is the clone's."""
+    order = [step.moment for step in executed(spec(process__terminal=True))]
+    assert moments.CLONE not in order and moments.SESSION in order  # the keyring
+    assert moments.SWEEP < moments.LATE_CLONE < moments.LATE_SESSION < moments.CREDENTIALS
+    late = [
+        step
+        for step in executed(spec(process__terminal=True))
+        if step.moment == moments.LATE_SESSION
+    ]
+    assert [words(step.ops[0])[0] for step in late] == ["setsid", "ioctl"]
 
 
 def test_the_names_are_their_places() -> None:
