@@ -33,10 +33,10 @@ PROBES = (
     ("create", "/secret/x", "x"),
     ("create", "/fixed/x", "x"),
     ("create", "/volume/x", "x"),
-    ("create", "/work/made", "x", "666"),
-    ("stat", "/work/made"),
-    ("mkdir", "/work/directory"),
-    ("device", "/work/device", "c", "1", "11"),
+    ("create", "/open/made", "x", "666"),
+    ("stat", "/open/made"),
+    ("mkdir", "/open/directory"),
+    ("device", "/open/device", "c", "1", "11"),
     ("stat", "/"),
     ("stat", "/.."),
     ("tryexec", "/volume/inside", "exit", "0"),
@@ -69,7 +69,7 @@ PROGRAMS = {
 
 def build(bundle: Bundle, program: Program) -> None:
     bundle.file("/etc/shadow", "secret").file("/secret/file", "secret").dir("/fixed", 0o777)
-    bundle.dir("/work", 0o777)
+    bundle.dir("/open", 0o777)
     volume = bundle.directory / "volume"
     volume.mkdir()
     shutil.copy2(programs.inside(), volume / "inside")
@@ -156,7 +156,7 @@ def identity(seen: Seen, program: Program) -> bool:
 
 def device(seen: Seen, program: Program) -> bool:
     """Nobody opens 1:11; who is root of the host at least makes the node, as the rules say."""
-    line = seen.lines["device", "/work/device"]
+    line = seen.lines["device", "/open/device"]
     makes = seen.who == "root" and "CAP_MKNOD" in program.capabilities
     return bool(line["errno"] == "EPERM" and line["stage"] == ("open" if makes else "mknod"))
 
@@ -173,7 +173,7 @@ WALLS: dict[str, Callable[[Seen, Program], bool]] = {
     "no_new_privs": lambda seen, program: bool(seen.facts.no_new_privs) == program.no_new_privileges,
     "set-user-ID programs": set_user_id,
     "seccomp": lambda seen, program: (
-        seen.facts.seccomp == 2 and seen.errno("mkdir", "/work/directory") == "EDOM"
+        seen.facts.seccomp == 2 and seen.errno("mkdir", "/open/directory") == "EDOM"
     ),
     "oom score": lambda seen, program: seen.facts.files["/proc/self/oom_score_adj"] == "123\n",
     "masked file": lambda seen, program: not seen.lines["cat", "/etc/shadow"]["data"],
@@ -224,7 +224,7 @@ def test_limits(who: str, way: Callable[[Box, list[str]], Outcome]) -> None:
 @pytest.mark.parametrize("who", MAPS)
 def test_umask(who: str, way: Callable[[Box, list[str]], Outcome]) -> None:
     with container(who, PROGRAMS["plain user"]) as box:
-        made = way(box, ["create", "/work/made", "x", "666", "--", "stat", "/work/made"]).lines[1]
+        made = way(box, ["create", "/open/made", "x", "666", "--", "stat", "/open/made"]).lines[1]
         assert made["mode"] == 0o600
 
 
