@@ -162,9 +162,10 @@ def kill_all(kept: dict[str, Any], signal: int) -> None:
 
 
 def freeze(kept: dict[str, Any]) -> None:
+    """Returns when every process of the container stands still, or raises and lets them run."""
     from pyruntime.cgroup import pause
 
-    pause.freeze(from_record(kept))
+    pause.stand_still(from_record(kept))
 
 
 def thaw(kept: dict[str, Any]) -> None:

@@ -73,6 +73,32 @@ class Container:
         if number == signals.KILL and record["status"] != "created":
             _thaw(record)
 
+    def pause(self) -> None:
+        """Returns when every process of the container stands still. Nothing is recorded: the freezer knows."""
+        if self.status not in ("created", "running"):
+            raise errors.WrongStatus(self.record["id"], errors.WORDS["not running"])
+        _driver().freeze(self._groups("paused"))
+
+    def resume(self) -> None:
+        """Lets a paused container run on."""
+        if self.status != "paused":
+            raise errors.WrongStatus(self.record["id"], errors.WORDS["not paused"])
+        _driver().thaw(self._groups("resumed"))
+
+    def processes(self) -> list[int]:
+        """Host pids of all processes of the container; none of one that has stopped."""
+        if self.status == "stopped":
+            return []
+        return sorted(_driver().pids(self._groups("listed")))
+
+    def _groups(self, what: str) -> dict[str, Any]:
+        groups: dict[str, Any] | None = self.record.get("cgroup")
+        if groups is None:
+            raise errors.UnsupportedError(
+                f"a container without a cgroup of its own cannot be {what}"
+            )
+        return groups
+
     def start(self, log: Log) -> None:
         """Lets the waiting init execute the program; returns when it runs and its poststart hooks have run."""
         from pyruntime.runtime import starting
@@ -111,15 +137,18 @@ def destroy(
     removal.destroy(entry, record, config, log)
 
 
-def _signal_all(record: dict[str, Any], number: int) -> None:
+def _driver() -> Any:
     from pyruntime.cgroup import driver
 
-    driver.kill_all(record["cgroup"], number)
+    return driver
+
+
+def _signal_all(record: dict[str, Any], number: int) -> None:
+    _driver().kill_all(record["cgroup"], number)
 
 
 def _thaw(record: dict[str, Any]) -> None:
     """On v1 SIGKILL reaches a paused process only when it is let run."""
-    from pyruntime.cgroup import driver
-
+    driver = _driver()
     if record.get("cgroup") and driver.is_frozen(record["cgroup"]):
         driver.thaw(record["cgroup"])

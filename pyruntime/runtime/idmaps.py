@@ -10,7 +10,6 @@ not believed: what counts is what the kernel shows afterwards (security: R-16, R
 
 from __future__ import annotations
 
-import _signal
 import errno
 import posix
 
@@ -127,9 +126,14 @@ def _ask_helper(kind: str, pid: int, rows: list[tuple[int, int, int]]) -> None:
             errno=errno.EPERM,
             hint=None if missing else _package_hint(kind),
         )
+    from pyruntime.runtime import programs
+
     words = [path, str(int(pid)), *(str(number) for row in rows for number in row)]
     try:
-        status, output = _run(words)
+        # A mapping program may ask the network who we are: a create must not hang with it.
+        status, output = programs.answer(
+            words, {}, limit_bytes=OUTPUT_LIMIT, patience_s=PATIENCE_S, stderr_too=True
+        )
     except OSError as error:
         raise StepError(
             f"{what}{path}: {strerror(error.errno or 0)}", pointer, errno=error.errno or 0
@@ -143,54 +147,6 @@ def _ask_helper(kind: str, pid: int, rows: list[tuple[int, int, int]]) -> None:
             errno=errno.EPERM,
             hint=_helper_hint(kind, path, rows),
         )
-
-
-def _run(words: list[str]) -> tuple[int, bytes]:
-    """(wait status, what it said). No environment, no input; its output is bounded."""
-    # A caller that ignores SIGCHLD must not make its end vanish.
-    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-    reading, writing = posix.pipe2(posix.O_CLOEXEC)
-    try:
-        actions = [
-            (posix.POSIX_SPAWN_OPEN, 0, "/dev/null", posix.O_RDONLY, 0),
-            (posix.POSIX_SPAWN_DUP2, writing, 1),
-            (posix.POSIX_SPAWN_DUP2, writing, 2),
-        ]
-        try:
-            child = posix.posix_spawn(
-                words[0],
-                words,
-                {},
-                file_actions=actions,
-                setsigmask=(),
-                setsigdef=(_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGCHLD),
-            )
-        finally:
-            posix.close(writing)
-        output = _read_until_end(reading)
-        if output is None:
-            posix.kill(child, _signal.SIGKILL)  # not yet waited for: the number is nobody else's
-            output = b"it has not ended after %d s" % PATIENCE_S
-        return posix.waitpid(child, 0)[1], output
-    finally:
-        posix.close(reading)
-
-
-def _read_until_end(fd: int) -> bytes | None:
-    """What was said until nobody could say more; None if that does not come. A mapping program may ask the network
-    who we are, and a create must not hang with it (security: R-55)."""
-    import select
-    import time
-
-    deadline, output = time.monotonic() + PATIENCE_S, b""
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    while (left := deadline - time.monotonic()) > 0 and poll.poll(int(left * 1000)):
-        data = posix.read(fd, 4096)
-        if not data:
-            return output
-        output = (output + data)[:OUTPUT_LIMIT]
-    return None
 
 
 def _find(name: str) -> tuple[str, str]:

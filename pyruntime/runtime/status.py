@@ -24,7 +24,7 @@ def status(record: dict[str, Any], entry: Entry) -> str:
         return "stopped"
     if recorded == "starting":
         recorded = "created" if _is_waiting(record) else "running"
-    if recorded == "running" and is_frozen(record):
+    if recorded in ("created", "running") and is_frozen(record):
         return "paused"
     return str(recorded)
 

@@ -68,8 +68,8 @@ def test_help(seen: Seen, words: list[str]) -> None:
 def test_help_of_a_verb(seen: Seen, verb: str) -> None:
     texts = []
     behind = (
-        [verb, "-h", "id"] if verb == "exec" else [verb, "id", "-h"]
-    )  # after an id: a program's
+        [verb, "-h", "id"] if verb in ("exec", "ps") else [verb, "id", "-h"]
+    )  # after an id: the words of another program
     for words in ([verb, "--help"], behind, ["help", verb], ["--help", verb]):
         assert main.main(words) == 0
         out, err = seen()

@@ -73,7 +73,9 @@ def test_paused(container: FakeContainer, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(driver, "is_frozen", lambda kept: kept is frozen)
     assert now(container.spawn("running", cgroup=frozen)) == "paused"
     container.record["status"] = "created"
-    assert now(container) == "created"
+    assert now(container) == "paused"
+    container.record["status"] = "creating"
+    assert now(container) == "creating"
     container.record.update(status="running", cgroup={"mode": "v1", "groups": {}})
     assert now(container) == "running"
 
