@@ -254,6 +254,12 @@ int pr_cloexec_from(unsigned int first)
 	return (int)SYS(close_range, first, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
+/* `attributes` is a struct sched_attr, which the kernel may write to. */
+int pr_sched_setattr(int pid, void *attributes)
+{
+	return (int)SYS(sched_setattr, pid, attributes, 0);
+}
+
 /* cfmakeraw(3), with what was there before kept in `saved`. */
 int pr_raw_terminal(int fd, void *saved, size_t room)
 {

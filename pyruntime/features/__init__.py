@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Every feature, and the properties without which it has nothing to do; what is not asked for is not even imported,
 # because `create` pays for each module. Among steps of one moment this order decides.
 REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("affinity", ("process.execCPUAffinity",)),
     ("session", ()),
     ("namespaces", ()),
     ("users", ("linux.uidMappings", "linux.gidMappings")),
@@ -33,18 +34,21 @@ REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("hooks", ("hooks",)),
     ("process", ()),
     ("personality", ("linux.personality",)),
+    ("memory_policy", ("linux.memoryPolicy",)),
+    ("io_priority", ("process.ioPriority",)),
+    ("scheduler", ("process.scheduler",)),
     ("seccomp", ("linux.seccomp",)),
     ("credentials", ()),
     ("document", ("annotations",)),
     ("missing", (
-        "process.scheduler", "process.ioPriority", "process.apparmorProfile", "process.selinuxLabel",
-        "linux.mountLabel", "linux.memoryPolicy", "linux.netDevices", "linux.intelRdt")),
+        "process.apparmorProfile", "process.selinuxLabel", "linux.mountLabel", "linux.netDevices",
+        "linux.intelRdt")),
 )  # fmt: skip
 
 # What a process that joins a container has of its own; all else is the container's already (security: R-20).
-OF_A_PROCESS = frozenset(
-    ("session", "terminal", "process", "personality", "seccomp", "credentials")
-)
+OF_A_PROCESS = frozenset((
+    "affinity", "session", "terminal", "process", "personality", "memory_policy", "io_priority", "scheduler", "seccomp",
+    "credentials"))  # fmt: skip
 
 
 def load(name: str) -> Any:

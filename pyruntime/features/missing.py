@@ -14,12 +14,9 @@ if TYPE_CHECKING:
     from pyruntime.plan.step import Step
 
 PROPERTIES = (
-    "process.scheduler",
-    "process.ioPriority",
     "process.apparmorProfile",
     "process.selinuxLabel",
     "linux.mountLabel",
-    "linux.memoryPolicy",
     "linux.netDevices",
     "linux.intelRdt",
 )

@@ -21,7 +21,7 @@ PROPERTIES = ()
 
 SIGKILL, EPERM, ENOSYS, EINVAL, EDQUOT = 9, 1, 38, 22, 122
 KEY_PERMISSIONS = 0x3F1B0000  # possessor: all; user: view, read, search, link
-ALL_CPUS = b"\xff" * 128
+ALL_CPUS = b"\xff" * 1024  # no kernel is built for more than 8192
 LAST_FD = 0xFFFFFFFF
 CLOSE_RANGE_CLOEXEC = 4
 TIMER_SLACK_NS = 50_000  # the kernel's own default; 0 would mean our caller's
@@ -48,11 +48,12 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         yield Step(moments.SESSION, "", "new session", [session])
     if site.new_keyring:
         yield Step(moments.SESSION, "", "new session keyring", _keyring(site))
-    # As runc: the caller's affinity is not the container's; the cpuset decides.
-    yield Step(moments.EXECUTION, "", "reset cpu affinity and timer slack", [
-        sys(lib.NR_sched_setaffinity, 0, len(ALL_CPUS), ALL_CPUS, ok=(EINVAL, EPERM)),
-        sys(lib.NR_prctl, lib.PR_SET_TIMERSLACK, TIMER_SLACK_NS),
-    ])  # fmt: skip
+    slack = [sys(lib.NR_prctl, lib.PR_SET_TIMERSLACK, TIMER_SLACK_NS)]
+    yield Step(moments.EXECUTION, "", "reset the timer slack", slack)
+    if not site.affinity_chosen:
+        # As runc: the caller's affinity is not the container's; the cpuset decides.
+        every = sys(lib.NR_sched_setaffinity, 0, len(ALL_CPUS), ALL_CPUS, ok=(EINVAL, EPERM))
+        yield Step(moments.EXECUTION, "", "reset the cpu affinity", [every])
     yield Step(moments.SWEEP, "", "close every descriptor of the host", _sweep(site))
     yield Step(moments.PARENT_DEATH, "", "die with the runtime, as the new user", [die_with_parent])
     no_signal = [sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG)]

@@ -24,7 +24,7 @@ class Site:
         "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "notify", "no_pivot", "root_alone", "root_places", "new_keyring",
         "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "machine",
         "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings",
-        "cgroups", "cgroup_obstacle", "exec", "privileged", "in_user_namespace", "unprivileged_user", "umask", "procfs_lent", "_procfs",
+        "cgroups", "cgroup_obstacle", "exec", "privileged", "may_nice", "affinity_chosen", "in_user_namespace", "unprivileged_user", "umask", "procfs_lent", "_procfs",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +61,8 @@ class Site:
         self.exec = joining  # a process joins a container that exists
         self.root: Any = Reg("root") if joining else self.hand("root")
         self.privileged = True  # the host may clone mount trees
+        self.may_nice = True  # CAP_SYS_NICE in the initial user namespace, where alone it counts
+        self.affinity_chosen = False  # the document says on which CPUs a late process runs
         self.in_user_namespace = False  # the runtime is not in the initial one
         self.unprivileged_user = False  # not even uid 0 of a user namespace
         self.umask = 0o022  # unless the config names one

@@ -88,6 +88,12 @@ def permitted_capabilities() -> int:
     return int(mask[0])
 
 
+def sched_setattr(pid: int, attributes: bytes) -> None:
+    """The scheduling policy of a process, as a struct sched_attr; sched_setattr(2)."""
+    room = ffi.new("char[]", attributes)  # the kernel answers in it where it knows a shorter one
+    _checked(lib.pr_sched_setattr(pid, room), "sched_setattr")
+
+
 def close_on_exec_from(first: int) -> None:
     """Every descriptor from `first` on is closed by an execve; close_range(2) (CVE-2024-21626)."""
     _checked(lib.pr_cloexec_from(first), "close_range")

@@ -142,7 +142,12 @@ TABLE = (
         "exec: among the container's processes appears only what holds nothing of the host (CVE-2016-9962)",
     ),
     ("LATE_SESSION", "init", "exec: a session and its terminal belong to the process that stays"),
-    ("EXECUTION", "init", "personality, affinity, umask, stdio ownership"),
+    ("EXECUTION", "init", "personality, affinity, memory policy, umask, stdio ownership"),
+    (
+        "SCHEDULER",
+        "both",
+        "after the last clone, which a deadline forbids, with every CPU back; by the host where a user namespace took the right",
+    ),
     (
         "LIMITS",
         "init",
@@ -185,6 +190,6 @@ SIDES = tuple(row[1] for row in TABLE)
 (CGROUP, SOURCES, SPAWN, IDENTITY, BIRTH, JOIN_CGROUP, RAISE_LIMITS, JOIN, USER_NAMESPACE, TIME_NAMESPACE,
  NAMESPACE_ROOT, JOIN_LATE, NEW_NAMESPACES, CGROUP_NAMESPACE, CLONE, SESSION, LOOPBACK, PROCFS, PROPAGATION,
  OWN_SOURCES, ROOT, MOUNT, DEVICES, DEV_LINKS, HOOKS_RUNTIME, HOOKS_CONTAINER, WORKING_DIRECTORY, CONSOLE, PROC_FACTS, SYSCTL, CHECK,
- READONLY_PATHS, MASKS, LATE_READONLY, PIVOT, ROOT_PROPAGATION, HOST_NAMES, HOME, SWEEP, LATE_CLONE, LATE_SESSION, EXECUTION, LIMITS,
+ READONLY_PATHS, MASKS, LATE_READONLY, PIVOT, ROOT_PROPAGATION, HOST_NAMES, HOME, SWEEP, LATE_CLONE, LATE_SESSION, EXECUTION, SCHEDULER, LIMITS,
  NO_NEW_PRIVILEGES, SECCOMP_EARLY, CREDENTIALS, PARENT_DEATH, CHDIR, LOOKUP, INDEPENDENCE, SECCOMP_LATE, RELEASE, READY, WAIT,
  HOOKS_START, EXEC) = range(len(TABLE))  # fmt: skip

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyruntime.plan.step import Step
     from pyruntime.runtime.host import Host
 
-CAP_SYS_ADMIN = 21
+CAP_SYS_ADMIN, CAP_SYS_NICE = 21, 23
 EACCES, EBUSY, ENODEV, EOPNOTSUPP = 13, 16, 19, 95
 BEFORE_SPAWN = (moments.CGROUP, moments.SOURCES, moments.SPAWN)
 CLONES = (moments.CLONE, moments.LATE_CLONE)
@@ -242,6 +242,7 @@ def look_around(site: Site) -> None:
     site.privileged = bool(site.capabilities >> CAP_SYS_ADMIN & 1)
     site.unprivileged_user = posix.geteuid() != 0
     site.in_user_namespace = proc.in_user_namespace()
+    site.may_nice = bool(site.capabilities >> CAP_SYS_NICE & 1) and not site.in_user_namespace
     site.last_capability = proc.last_capability()
     site.machine = posix.uname().machine
 

@@ -1,7 +1,7 @@
 """What `exec` asks for: the process that is to join a container.
 
 It is the process of the config that create read, changed by flags, or that of a file. What such a file leaves out of
-the walls is the container's (R-20): capabilities, limits, labels and the oom score, as from runc.
+the walls is the container's (R-20): capabilities, limits, labels, priorities and the oom score, as from runc.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ WALLS = (
     "selinuxLabel",
     "scheduler",
     "ioPriority",
+    "execCPUAffinity",
 )
 GRANTED = ("bounding", "effective", "permitted")
 

@@ -386,7 +386,7 @@ PersonalityDomain = Literal[
 
 
 class Personality(TypedDict, total=False):
-    domain: PersonalityDomain
+    domain: Required[PersonalityDomain]
     flags: list[str]
 
 
@@ -409,7 +409,7 @@ MemoryPolicyFlag = Literal[
 
 
 class LinuxMemoryPolicy(TypedDict, total=False):
-    mode: MemoryPolicyMode
+    mode: Required[MemoryPolicyMode]
     nodes: str
     flags: list[MemoryPolicyFlag]
 

@@ -99,11 +99,56 @@ static void report_limits(void)
 	close_as('}');
 }
 
+struct attributes { /* struct sched_attr: its header does not go with <sched.h> of older libcs */
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+
+static void report_scheduler(void)
+{
+	struct attributes a = { 0 };
+
+	if (syscall(SYS_sched_getattr, 0, &a, sizeof a, 0) < 0)
+		return;
+	open_as("scheduler", '{');
+	number("policy", a.policy);
+	number("flags", (long long)a.flags);
+	number("nice", a.nice);
+	number("priority", a.priority);
+	number("runtime", (long long)a.runtime);
+	number("deadline", (long long)a.deadline);
+	number("period", (long long)a.period);
+	close_as('}');
+}
+
+/* A kernel without NUMA has no such call, and a report no such member. */
+static void report_memory_policy(void)
+{
+	unsigned long nodes[64] = { 0 };
+	int mode = 0;
+
+	if (syscall(SYS_get_mempolicy, &mode, nodes, 8 * sizeof nodes, NULL, 0) < 0)
+		return;
+	open_as("mempolicy", '{');
+	number("mode", mode);
+	open_as("nodes", '[');
+	for (unsigned n = 0; n < 8 * sizeof nodes; n++)
+		if (nodes[n / 64] >> n % 64 & 1)
+			number(NULL, n);
+	close_as(']');
+	close_as('}');
+}
+
 static void report_scheduling(void)
 {
 	cpu_set_t cpus;
 	number("personality", personality(0xffffffff));
 	number("timerslack", prctl(PR_GET_TIMERSLACK));
+	report_scheduler();
+	report_memory_policy();
 	number("policy", sched_getscheduler(0));
 	number("nice", getpriority(PRIO_PROCESS, 0));
 	number("ioprio", syscall(SYS_ioprio_get, 1, 0));

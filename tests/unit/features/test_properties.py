@@ -118,14 +118,22 @@ RICH: dict[str, Any] = {
     "process": {
         key: value
         for key, value in FULL["process"].items()
-        if key not in ("apparmorProfile", "selinuxLabel", "ioPriority", "scheduler")
+        if key not in ("apparmorProfile", "selinuxLabel")
     },
 }
 LINUX = {
     key: value
     for key, value in FULL["linux"].items()
     if key
-    in ("maskedPaths", "readonlyPaths", "rootfsPropagation", "personality", "devices", "sysctl")
+    in (
+        "maskedPaths",
+        "readonlyPaths",
+        "rootfsPropagation",
+        "personality",
+        "memoryPolicy",
+        "devices",
+        "sysctl",
+    )
 }
 
 
@@ -185,10 +193,7 @@ OTHER: dict[type, Any] = {bool: lambda v: not v, int: lambda v: v + 1, str: lamb
 EXAMPLES: dict[str, Any] = {
     "process.apparmorProfile": "profile",
     "process.selinuxLabel": "label",
-    "process.ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 4},
-    "process.scheduler": {"policy": "SCHED_BATCH", "nice": 1},
     "linux.mountLabel": "label",
-    "linux.memoryPolicy": {"mode": "MPOL_DEFAULT"},
     "linux.netDevices": {"eth0": {"name": "e"}},
     "linux.intelRdt": {"closID": "x"},
     "linux.timeOffsets": {"monotonic": {"secs": 1}},

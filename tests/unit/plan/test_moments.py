@@ -33,6 +33,8 @@ RICH: dict[str, Any] = {
         "terminal": True,
         "consoleSize": {"height": 25, "width": 80},
         "oomScoreAdj": 5,
+        "scheduler": {"policy": "SCHED_BATCH", "nice": 5},
+        "ioPriority": {"class": "IOPRIO_CLASS_RT", "priority": 3},
         "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 1, "hard": 2}],
         "capabilities": {"bounding": ["CAP_CHOWN"]},
         "env": ["A=b"],
@@ -44,6 +46,7 @@ RICH: dict[str, Any] = {
     "linux__devices": [{"path": "/dev/x", "type": "c", "major": 10, "minor": 229}],
     "linux__seccomp": SECCOMP,
     "linux__resources": {"pids": {"limit": 5}},
+    "linux__memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0"},
 }
 KINDS = ("pid", "network", "ipc", "uts", "mount", "cgroup")
 
@@ -99,7 +102,8 @@ def test_exec_appears_in_the_container_with_nothing_of_the_host() -> None:
     """CVE-2016-9962: swept first, cloned then; the session is the clone's."""
     order = [step.moment for step in executed(spec(process__terminal=True))]
     assert moments.CLONE not in order and moments.SESSION in order  # the keyring
-    assert moments.SWEEP < moments.LATE_CLONE < moments.LATE_SESSION < moments.CREDENTIALS
+    assert moments.SWEEP < moments.LATE_CLONE < moments.LATE_SESSION < moments.SCHEDULER
+    assert moments.SCHEDULER < moments.CREDENTIALS
     late = [
         step
         for step in executed(spec(process__terminal=True))
@@ -216,6 +220,8 @@ ORDERS = [
     ("HOME", "SWEEP"),
     ("PIVOT", "CHDIR"),
     ("SWEEP", "CHDIR"),
+    ("EXECUTION", "SCHEDULER"),
+    ("SCHEDULER", "LIMITS"),
     ("LIMITS", "CREDENTIALS"),
     ("CREDENTIALS", "LOOKUP"),
     ("LOOKUP", "RELEASE"),

@@ -36,6 +36,7 @@ DIFFERENCES = (
     "/linux/rootfsPropagation",
     "/linux/devices",
     "/linux/memoryPolicy",
+    "/linux/personality",
     "/linux/intelRdt/schemata",
     "/linux/intelRdt/monitoring",
     "/vm/hwConfig/iomems",
