@@ -2,7 +2,8 @@
 
 The order is the point: bounding set, keepcaps, groups, gid, uid, the three sets, ambient (CVE-2014-8989). Five sets
 are exactly the config's, absent ones empty (CVE-2022-24769); no capabilities at all means none, also for uid 0.
-Names that are unknown or cannot be granted are dropped with a warning, as the spec asks and runc does.
+Names that are unknown or cannot be granted are dropped with a warning, as the spec asks and runc does; so is what the
+kernel grants in one set only together with another.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ NAMES = (
 ).split()
 NUMBERS = {"CAP_" + name: number for number, name in enumerate(NAMES)}
 SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
+# capabilities(7), capset(2): what is in the first set must be in the others too.
+WITHIN = (
+    ("effective", ("permitted",)),
+    ("inheritable", ("bounding",)),
+    ("ambient", ("permitted", "inheritable")),
+)
 VERSION_3 = 0x20080522
 LAST_ID = 2147483647  # runc's range; 4294967295 would mean "leave it" and keep root
 EPERM = 1
@@ -59,11 +66,20 @@ def masks(process: dict[str, Any], site: Site) -> dict[str, int]:
             else:
                 mask |= 1 << number
         result[name] = mask
-    result["ambient"] &= result["permitted"] & result["inheritable"]
     if refused:
         site.warnings.append(
             f"ignoring unknown or unavailable capabilities: {' '.join(sorted(refused))}"
         )
+    for name, others in WITHIN:
+        lost = result[name]
+        for other in others:
+            result[name] &= result[other]
+        lost &= ~result[name]
+        if lost:
+            listed = " ".join(["CAP_" + NAMES[bit] for bit in range(len(NAMES)) if lost >> bit & 1])
+            site.warnings.append(
+                f"ignoring {name} capabilities that are not {' and '.join(others)}: {listed}"
+            )
     return result
 
 

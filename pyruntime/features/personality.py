@@ -1,4 +1,8 @@
-"""linux.personality (config-linux.md): the execution domain, which uname(2) shows to the program."""
+"""linux.personality (config-linux.md): the execution domain, which uname(2) shows to the program.
+
+No flag value is supported, says the specification, and what is not supported is an error (config.md, Valid values): a
+flag that weakens the container should not look as if it were set. runc passes them over with a warning.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ DOMAINS = {"LINUX": lib.PER_LINUX, "LINUX32": lib.PER_LINUX32}
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if spec["linux"]["personality"].get("flags"):
-        yield "/linux/personality/flags", "no flag is defined by the specification"
+        yield "/linux/personality/flags", "the specification supports no flag"
 
 
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:

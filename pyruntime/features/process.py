@@ -252,19 +252,29 @@ def _oom_score(score: int, site: Site) -> Step:
         return Step(
             moments.SOURCES, pointer, text, run=lambda host: _inherit_oom_score(score, host)
         )
-    return Step(moments.IDENTITY, pointer, text, run=lambda host: _write_oom_score(host.pid, score))
+    lenient = site.in_user_namespace
+    return Step(
+        moments.IDENTITY,
+        pointer,
+        text,
+        run=lambda host: _write_oom_score(host.pid, score, lenient=lenient),
+    )
 
 
 def _inherit_oom_score(score: int, host: Any) -> None:
-    """Only the superuser may lower it (proc(5)): what cannot be had is left as it is."""
-    before = int(read_file("/proc/self/oom_score_adj", 16))
-    if score < before:
-        return
-    _write_oom_score(posix.getpid(), score)
-    host.after_spawn(lambda: _write_oom_score(posix.getpid(), before))
+    pid = posix.getpid()
+    before = _read_oom_score(pid)
+    _write_oom_score(pid, score, lenient=True)
+    host.after_spawn(lambda: _write_oom_score(pid, before))
 
 
-def _write_oom_score(pid: int, score: int) -> None:
+def _read_oom_score(pid: int) -> int:
+    return int(read_file(f"/proc/{pid}/oom_score_adj", 16))
+
+
+def _write_oom_score(pid: int, score: int, *, lenient: bool = False) -> None:
+    """Only who has CAP_SYS_RESOURCE in the initial user namespace may lower it (proc(5)). To those who cannot have it
+    (`lenient`) the refusal is no failure (security: R-53)."""
     try:
         fd = posix.open(f"/proc/{pid}/oom_score_adj", posix.O_WRONLY | posix.O_CLOEXEC)
         try:
@@ -273,8 +283,10 @@ def _write_oom_score(pid: int, score: int) -> None:
             posix.close(fd)
     except OSError as error:
         number = error.errno or 0
+        if lenient and number == EACCES and score < _read_oom_score(pid):
+            return
         raise StepError(
-            f"set oom_score_adj to {score}: {strerror(number)}",
+            f"set oom_score_adj to {score} (/process/oomScoreAdj): {strerror(number)}",
             "/process/oomScoreAdj",
             errno=number,
         ) from error

@@ -55,12 +55,30 @@ def personal(bundle: Bundle) -> None:
     bundle.set("linux.personality", {"domain": "LINUX32"})
 
 
-SETTINGS: list[Callable[[Bundle], None]] = [plain, strict, lenient, filtered, masked, personal]
+def prioritised(bundle: Bundle) -> None:
+    """With a filter that would refuse all of it."""
+    bundle.set("process.scheduler", {"policy": "SCHED_BATCH", "nice": -3})
+    bundle.set("process.ioPriority", {"class": "IOPRIO_CLASS_RT", "priority": 2})
+    bundle.set("linux.memoryPolicy", {"mode": "MPOL_BIND", "nodes": "0"})
+    names = ["sched_setattr", "ioprio_set", "set_mempolicy", "sched_setaffinity"]
+    rule = {"names": names, "action": "SCMP_ACT_ERRNO"}
+    bundle.set("linux.seccomp", {**CHMOD, "syscalls": [rule]}).set("process.noNewPrivileges", False)
+
+
+SETTINGS: list[Callable[[Bundle], None]] = [
+    plain,
+    strict,
+    lenient,
+    filtered,
+    masked,
+    personal,
+    prioritised,
+]
 
 # What the two processes must see alike.
 SAME = ("uid", "gid", "groups", "umask", "caps", "securebits", "keepcaps", "no_new_privs", "seccomp", "dumpable",
-        "pdeathsig", "rlimits", "personality", "timerslack", "policy", "nice", "ioprio", "affinity", "blocked",
-        "ignored", "hostname", "domainname", "machine", "cwd", "env", "root", "dev", "keyring_name")  # fmt: skip
+        "pdeathsig", "rlimits", "personality", "timerslack", "policy", "nice", "scheduler", "ioprio", "mempolicy",
+        "affinity", "blocked", "ignored", "hostname", "domainname", "machine", "cwd", "env", "root", "dev", "keyring_name")  # fmt: skip
 
 
 def seen(facts: Facts) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lib.box import Box, report
+from tests.lib import programs
+from tests.lib.box import Box, refused, report
 from tests.lib.bundle import Bundle
 
 pytestmark = pytest.mark.covers("process.noNewPrivileges", "process.oomScoreAdj")
@@ -44,6 +45,14 @@ def test_oom_score_adj_zero_is_written_too(bundle: Bundle) -> None:
         raise AssertionError("this test expects to run at oom_score_adj 0")
     facts = report(bundle.set("process.oomScoreAdj", 0), prepare=raised)
     assert int(facts.files["/proc/self/oom_score_adj"]) == 0
+
+
+@pytest.mark.parametrize("value", [-1001, 1001])
+def test_oom_score_adj_that_is_none(bundle: Bundle, value: int) -> None:
+    message = refused(bundle.set("process.oomScoreAdj", value))
+    assert "oom_score_adj" in message
+    if programs.runtime_name() == "pyruntime":
+        assert f"to {value} (/process/oomScoreAdj): invalid argument" in message
 
 
 def test_a_session_keyring_of_its_own(bundle: Bundle) -> None:

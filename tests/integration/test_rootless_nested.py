@@ -142,3 +142,15 @@ def test_what_was_masked_stays_so(person: Person) -> None:
     outcome = nested(person, innermost, 1, masks=True)
     assert outcome.code == 1 and outcome.out == "", str(outcome)
     assert "operation not permitted" in outcome.err and "/proc" in outcome.err
+
+
+@pytest.mark.parametrize("maps", [(), (Map(0, 0, 1),)], ids=["without one", "in a further one"])
+@pytest.mark.parametrize("wrap", [(ALONE,), (MANY,)], ids=["one", "many"])
+@pytest.mark.parametrize("score", [600, 0, -600])
+def test_its_oom_score(
+    person: Person, wrap: tuple[tuple[str, ...], ...], maps: tuple[Map, ...], score: int
+) -> None:
+    before = int(Path("/proc/self/oom_score_adj").read_text())
+    bundle = bundle_of(person, "bundle", *maps).set("process.oomScoreAdj", score)
+    facts = silent(call(person, bundle, wrap)).facts
+    assert int(facts.files["/proc/self/oom_score_adj"]) == max(score, before)

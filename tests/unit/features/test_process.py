@@ -59,9 +59,9 @@ def test_each_set_is_exactly_the_configs(name: str) -> None:
     """Absent sets are empty (CVE-2022-24769); both halves of the words are used."""
     word, bit = f"CAP_{name}", mask(name)
     assert dropped(planned(with_capabilities(bounding=[word]))) == ALL & ~bit
-    assert capset(planned(with_capabilities(effective=[word]))) == (bit, 0, 0)
+    assert capset(planned(with_capabilities(effective=[word], permitted=[word]))) == (bit, bit, 0)
     assert capset(planned(with_capabilities(permitted=[word]))) == (0, bit, 0)
-    assert capset(planned(with_capabilities(inheritable=[word]))) == (0, 0, bit)
+    assert capset(planned(with_capabilities(inheritable=[word], bounding=[word]))) == (0, 0, bit)
 
 
 def test_no_capabilities_means_none() -> None:
@@ -77,9 +77,23 @@ def test_no_capabilities_means_none() -> None:
 def test_ambient_needs_both(permitted: bool, inheritable: bool, wanted: list[int]) -> None:
     one = ["CAP_CHOWN"]
     document = with_capabilities(
-        ambient=one, permitted=one * permitted, inheritable=one * inheritable
+        ambient=one, bounding=one, permitted=one * permitted, inheritable=one * inheritable
     )
-    assert raised(planned(document)) == wanted
+    host = site()
+    assert raised(Plan(document, host)) == wanted
+    words = "ignoring ambient capabilities that are not permitted and inheritable: CAP_CHOWN"
+    assert host.warnings == ([] if wanted else [words])
+
+
+@pytest.mark.parametrize(("kind", "other"), [("effective", "permitted"), ("inheritable", "bounding")])
+def test_what_the_kernel_grants_only_with_another_set(kind: str, other: str) -> None:
+    """config.md: what cannot be granted is a warning and no failure; capset(2) would refuse it all."""
+    host = site()
+    document = with_capabilities(**{kind: ["CAP_KILL", "CAP_CHOWN", "CAP_BPF"], other: ["CAP_BPF"]})
+    effective, _, inheritable = capset(Plan(document, host))
+    assert (effective or inheritable) == mask("BPF")
+    words = f"ignoring {kind} capabilities that are not {other}: CAP_CHOWN CAP_KILL"
+    assert host.warnings == [words]
 
 
 def test_unknown_names_are_passed_over_with_a_warning() -> None:
