@@ -64,7 +64,11 @@ def test_initial_alone_stays_unless_the_groups_say_otherwise(bundle: Bundle) -> 
     """A cgroup v1 cpuset sets the affinity of whoever joins it, a v2 one does not widen it: the kernel's, not ours."""
     with running(chosen(bundle, initial=str(FIRST))) as box:
         assert exec_report(box).affinity in ([FIRST], CPUS)
-        process = {"args": ["/inside", "report"], "cwd": "/", "execCPUAffinity": {"final": f"{LAST}"}}
+        process = {
+            "args": ["/inside", "report"],
+            "cwd": "/",
+            "execCPUAffinity": {"final": f"{LAST}"},
+        }
         outcome = attached(box, "--process", process_file(box, process), "ID")
         assert outcome.code == 0 and outcome.facts.affinity == [LAST], str(outcome)
 
@@ -80,7 +84,9 @@ def test_cpus_outside_the_cpuset(bundle: Bundle) -> None:
     bundle.set("linux.resources", {"cpu": {"cpus": str(FIRST)}})
     with running(chosen(bundle, final=str(LAST))) as box:
         message = exec_refused(box, "ID", "/inside", "report")
-        assert f"run on the CPUs {LAST} (/process/execCPUAffinity/final): invalid argument" in message
+        assert (
+            f"run on the CPUs {LAST} (/process/execCPUAffinity/final): invalid argument" in message
+        )
         assert "cpuset" in message
 
 

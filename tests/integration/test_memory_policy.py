@@ -13,8 +13,8 @@ import pytest
 
 from tests.lib.box import Box, refused, report
 from tests.lib.bundle import Bundle
-from tests.lib.execs import running
 from tests.lib.execs import report as exec_report
+from tests.lib.execs import running
 from tests.lib.person import Person, PersonBox, rootless
 
 pytestmark = [

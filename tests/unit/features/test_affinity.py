@@ -74,7 +74,9 @@ class FakeHost:
 
 
 def initial_step(cpus: str) -> Step:
-    return next(step for step in executed(document(initial=cpus)) if step.run and "CPUs" in step.text)
+    return next(
+        step for step in executed(document(initial=cpus)) if step.run and "CPUs" in step.text
+    )
 
 
 def test_initial_is_the_runtimes_own_for_the_clone() -> None:
@@ -91,10 +93,12 @@ def test_initial_is_the_runtimes_own_for_the_clone() -> None:
 def test_cpus_that_are_not_there() -> None:
     step = initial_step("8191")
     assert step.run is not None
-    with pytest.raises(StepError, match="execCPUAffinity/initial.: invalid argument") as caught:
+    with pytest.raises(StepError, match=r"execCPUAffinity/initial\): invalid argument") as caught:
         step.run(FakeHost())
     assert "cpuset" in str(caught.value.hint)
-    (final,) = [each for each in executed(document(final="8191")) if each.pointer.endswith("/final")]
+    (final,) = [
+        each for each in executed(document(final="8191")) if each.pointer.endswith("/final")
+    ]
     assert final.failure is not None
     error = final.failure(22, b"")
     assert str(error) == f"run on the CPUs 8191 ({POINTER}/final): invalid argument"

@@ -85,7 +85,9 @@ def test_ambient_needs_both(permitted: bool, inheritable: bool, wanted: list[int
     assert host.warnings == ([] if wanted else [words])
 
 
-@pytest.mark.parametrize(("kind", "other"), [("effective", "permitted"), ("inheritable", "bounding")])
+@pytest.mark.parametrize(
+    ("kind", "other"), [("effective", "permitted"), ("inheritable", "bounding")]
+)
 def test_what_the_kernel_grants_only_with_another_set(kind: str, other: str) -> None:
     """config.md: what cannot be granted is a warning and no failure; capset(2) would refuse it all."""
     host = site()

@@ -53,7 +53,7 @@ def test_lists(text: str, numbers: list[int]) -> None:
     ],
 )
 def test_what_is_no_list(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - each has its own words
+    with pytest.raises(ValueError):
         mask_of(text)
 
 

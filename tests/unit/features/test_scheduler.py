@@ -185,7 +185,9 @@ def test_the_hosts_call(monkeypatch: pytest.MonkeyPatch) -> None:
     (step,) = planned(mapped("SCHED_RR", priority=9)).of(POINTER)
     host = type("Host", (), {"pid": 4321})()
     assert step.run is not None
-    with pytest.raises(StepError, match=r"SCHED_RR \(/process/scheduler\): operation not permitted"):
+    with pytest.raises(
+        StepError, match=r"SCHED_RR \(/process/scheduler\): operation not permitted"
+    ):
         step.run(host)
     ((pid, attributes),) = asked
     assert pid == 4321 and fields(attributes)["priority"] == 9
