@@ -144,7 +144,12 @@ def test_what_was_masked_stays_so(person: Person) -> None:
     assert "operation not permitted" in outcome.err and "/proc" in outcome.err
 
 
-@pytest.mark.parametrize("maps", [(), (Map(0, 0, 1),)], ids=["without one", "in a further one"])
+FURTHER = pytest.mark.parametrize(
+    "maps", [(), (Map(0, 0, 1),)], ids=["without one", "in a further one"]
+)
+
+
+@FURTHER
 @pytest.mark.parametrize("wrap", [(ALONE,), (MANY,)], ids=["one", "many"])
 @pytest.mark.parametrize("score", [600, 0, -600])
 def test_its_oom_score(
@@ -154,3 +159,35 @@ def test_its_oom_score(
     bundle = bundle_of(person, "bundle", *maps).set("process.oomScoreAdj", score)
     facts = silent(call(person, bundle, wrap)).facts
     assert int(facts.files["/proc/self/oom_score_adj"]) == max(score, before)
+
+
+@FURTHER
+def test_its_priorities(person: Person, maps: tuple[Map, ...]) -> None:
+    """Downwards, which takes no right, as root of a namespace that is mapped or mapped once more."""
+    bundle = bundle_of(person, "bundle", *maps)
+    bundle.set("process.scheduler", {"policy": "SCHED_BATCH", "nice": 6})
+    bundle.set("process.ioPriority", {"class": "IOPRIO_CLASS_BE", "priority": 6})
+    bundle.set("linux.memoryPolicy", {"mode": "MPOL_LOCAL"})
+    facts = silent(call(person, bundle, (MANY,))).facts
+    assert (facts.scheduler["policy"], facts.nice, facts.ioprio) == (3, 6, 2 << 13 | 6)
+    assert facts.mempolicy["mode"] == 4
+
+
+@FURTHER
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("scheduler", {"policy": "SCHED_OTHER", "nice": -1}),
+        ("scheduler", {"policy": "SCHED_FIFO", "priority": 1}),
+        ("ioPriority", {"class": "IOPRIO_CLASS_RT", "priority": 7}),
+    ],
+    ids=["nice", "fifo", "I/O"],
+)
+def test_priorities_it_may_not_have(
+    person: Person, maps: tuple[Map, ...], name: str, value: dict[str, object]
+) -> None:
+    """CAP_SYS_NICE of a namespace is no right to the machine's time."""
+    bundle = bundle_of(person, "bundle", *maps).set(f"process.{name}", value)
+    outcome = call(person, bundle, (MANY,))
+    assert outcome.code == 1 and outcome.out == "" and len(outcome.errors) == 1, str(outcome)
+    assert f"(/process/{name}): operation not permitted" in outcome.errors[0]

@@ -24,6 +24,9 @@ CONFIG: dict[str, Any] = {
         "capabilities": {"bounding": ["CAP_KILL"], "inheritable": ["CAP_CHOWN"]},
         "rlimits": [{"type": "RLIMIT_CORE", "soft": 1, "hard": 2}],
         "oomScoreAdj": 5,
+        "scheduler": {"policy": "SCHED_BATCH"},
+        "ioPriority": {"class": "IOPRIO_CLASS_IDLE"},
+        "execCPUAffinity": {"final": "0"},
         "noNewPrivileges": True,
     },
     "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}},
@@ -104,15 +107,18 @@ def from_file(tmp_path: Path, document: Any, **changes: Any) -> dict[str, Any]:
 
 
 def test_a_file_says_all_but_the_walls(tmp_path: Path) -> None:
-    walls = {name: CONFIG["process"][name] for name in ("capabilities", "rlimits", "oomScoreAdj")}
+    names = ("capabilities", "rlimits", "oomScoreAdj", "scheduler", "ioPriority", "execCPUAffinity")
+    walls = {name: CONFIG["process"][name] for name in names}
     given = {"args": ["a"], "cwd": "/tmp", "user": {"uid": 1, "gid": 1}}
     assert from_file(tmp_path, given) == {**walls, **given}
 
 
 def test_walls_a_file_names_are_its_own(tmp_path: Path) -> None:
-    given = {"args": ["a"], "cwd": "/", "capabilities": {}, "oomScoreAdj": 0, "rlimits": []}
+    given = {"args": ["a"], "cwd": "/", "capabilities": {}, "oomScoreAdj": 0, "rlimits": [],
+             "scheduler": {"policy": "SCHED_IDLE"}, "execCPUAffinity": {}}  # fmt: skip
     found = from_file(tmp_path, given)
     assert found["capabilities"] == {} and found["oomScoreAdj"] == 0
+    assert found["scheduler"] == given["scheduler"] and found["execCPUAffinity"] == {}
     assert found["rlimits"] == CONFIG["process"]["rlimits"], "an empty list is what Go omits"
 
 
