@@ -153,7 +153,7 @@ def _refused(wanted: dict[str, Any], number: int, site: Site, side: str) -> Step
     elif number == EPERM and policy == DEADLINE:
         what += ", which needs every CPU and cannot be combined with a cpuset"
     elif number == EPERM and policy in REAL_TIME:
-        hint = "a v1 cpu group has no real-time bandwidth: see linux.resources.cpu.realtimeRuntime"
+        hint = "a v1 cpu group has real-time bandwidth by linux.resources.cpu.realtimeRuntime only"
     elif number == EBUSY:
         hint = "the CPUs have too little real-time bandwidth left for this runtime and period"
     elif number == EINVAL and policy == DEADLINE:

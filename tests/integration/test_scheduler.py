@@ -18,6 +18,7 @@ from tests.lib.execs import refused as exec_refused
 from tests.lib.execs import report as exec_report
 from tests.lib.facts import Facts
 from tests.lib.person import Person, PersonBox, rootless
+from tests.lib.spaces import Keeper
 
 pytestmark = pytest.mark.covers(
     "process.scheduler.policy",
@@ -79,6 +80,14 @@ def test_as_an_ordinary_user_of_the_container(request: pytest.FixtureRequest, ki
     facts = report(bundle.set("process.user", {"uid": 1000, "gid": 1000}))
     assert seen(facts) == wanted("SCHED_RR", priority=7)
     assert facts.uid == [1000] * 3
+
+
+def test_in_a_user_namespace_of_others(mapped: Bundle) -> None:
+    with Keeper("user") as keeper:
+        mapped.namespace("user", keeper.path("user"))
+        facts = report(scheduled(mapped, "SCHED_FIFO", priority=3))
+        assert facts.namespaces["user"] == keeper.inode("user")
+    assert seen(facts) == wanted("SCHED_FIFO", priority=3)
 
 
 @pytest.mark.parametrize("kind", ["bundle", "mapped"])
