@@ -14,6 +14,7 @@ typedef int32_t i32;
 typedef int64_t i64;
 
 enum {
+	PR_EPERM = 1,
 	PR_ENOENT = 2,
 	PR_EINTR = 4,
 	PR_EIO = 5,

@@ -1,7 +1,8 @@
 """process: program, environment, working directory, umask, limits, oom score (config.md, Process).
 
 The working directory is entered first as root and again as the user when that failed, and must lie inside the root
-(CVE-2024-21626). The program is looked up at create, as engines expect, after every change of credentials.
+(CVE-2024-21626): asked where it was entered, so that a filter loaded before the credentials change need not let
+getcwd pass. The program is looked up at create, as engines expect, after every change of credentials.
 """
 
 from __future__ import annotations
@@ -87,7 +88,11 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     process = spec.get("process")
     if not process:
         return
-    cwd, done = process["cwd"], Reg("entered")
+    cwd, done, current = process["cwd"], Reg("entered"), Buffer(PATH_LIMIT)
+    inside = [
+        sys(lib.NR_getcwd, current, PATH_LIMIT),
+        expect(current, ord("/"), 1, errno=ENOENT),
+    ]
     if site.has("mount") and not site.exec:
         fd = Reg("cwd")
         yield Step(
@@ -100,7 +105,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         moments.EXECUTION,
         "/process/cwd",
         f"chdir to cwd `{cwd}`",
-        [sys(lib.NR_chdir, cwd, ok=(EACCES, EPERM), skip=END), assign(done, 1)],
+        [sys(lib.NR_chdir, cwd, ok=(EACCES, EPERM), skip=END), *inside, assign(done, 1)],
     )
     umask = (process.get("user") or {}).get("umask")
     yield Step(
@@ -111,17 +116,11 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     )
     yield from _own_stdio(spec, site)
     yield from _limits(process, raise_first=site.has("user"))
-    current = Buffer(PATH_LIMIT)
     yield Step(
         moments.CHDIR,
         "/process/cwd",
         f"chdir to cwd `{cwd}`",
-        [
-            expect(done, -1, skip=1),
-            sys(lib.NR_chdir, cwd),
-            sys(lib.NR_getcwd, current, PATH_LIMIT),
-            expect(current, ord("/"), 1, errno=ENOENT),
-        ],
+        [expect(done, -1, skip=END), sys(lib.NR_chdir, cwd), *inside],
     )
     yield from _program(process, site)
     score = process.get("oomScoreAdj")

@@ -259,10 +259,12 @@ def test_the_working_directory() -> None:
     plan = planned(process(cwd="/w/x"))
     made = plan.calls("/process/cwd", moments.WORKING_DIRECTORY)
     assert made[0][:4] == ("RESOLVE", plan.site.root, "/w/x", MAKE_DIRECTORY)
-    late = [call[0] for call in plan.calls("/process/cwd", moments.CHDIR)]
-    assert late == ["EXPECT", "chdir", "getcwd", "EXPECT"]
-    proof = plan.calls("/process/cwd", moments.CHDIR)[-1]
-    assert (proof[2], proof[4]) == (1, ord("/")), "it must lie inside the root (CVE-2024-21626)"
+    early = plan.calls("/process/cwd", moments.EXECUTION)
+    assert [call[0] for call in early] == ["chdir", "getcwd", "EXPECT", "SET"]
+    late = plan.calls("/process/cwd", moments.CHDIR)
+    assert [call[0] for call in late] == ["EXPECT", "chdir", "getcwd", "EXPECT"]
+    for proof in (early[2], late[-1]):
+        assert (proof[2], proof[4]) == (1, ord("/")), "it must lie inside the root (CVE-2024-21626)"
 
 
 def test_pipes_of_stdio_go_to_the_user() -> None:
