@@ -88,6 +88,8 @@ def values(directories: Callable[[str], str | None]) -> dict[str, str]:
         for name in names.split():
             path = Path(directory or "/nonexistent", name)
             found[name] = path.read_text() if path.exists() else ABSENT
+            if name == "devices.list":  # runc sorts by number; here the config's order stays
+                found[name] = "\n".join(sorted(found[name].splitlines()))
     return found
 
 

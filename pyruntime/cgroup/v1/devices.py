@@ -1,9 +1,9 @@
 """The device rules (linux.resources.devices) as the v1 controller is told them.
 
 Everything is denied first, also by an empty list, then come the config's rules in their order, then the nodes
-every container has. The list is worked out here as the kernel would and written in its shortest form, so that
-`devices.list` reads as it does under runc. The v1 controller cannot take a hole out of a wildcard and ignores
-the try without a word: such a rule is an error here.
+every container has. The list is worked out here as the kernel would and written in its shortest form:
+`devices.list` has the lines it has under runc, in the order of the config and not of the numbers. The v1
+controller cannot take a hole out of a wildcard and ignores the try without a word: such a rule is an error here.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ EVERYTHING = "a *:* rwm"
 # mknod of any node is harmless without access to it; the others are /dev's standard nodes, pts, ptmx and
 # tun (which VPN containers were promised long ago).
 STANDARD: tuple[tuple[str, int, int, str], ...] = (
-    ("c", ANY, ANY, "m"),
     ("b", ANY, ANY, "m"),
+    ("c", ANY, ANY, "m"),
     ("c", 1, 3, "rwm"),
-    ("c", 1, 8, "rwm"),
-    ("c", 1, 7, "rwm"),
-    ("c", 5, 0, "rwm"),
     ("c", 1, 5, "rwm"),
+    ("c", 1, 7, "rwm"),
+    ("c", 1, 8, "rwm"),
     ("c", 1, 9, "rwm"),
-    ("c", 136, ANY, "rwm"),
+    ("c", 5, 0, "rwm"),
     ("c", 5, 2, "rwm"),
     ("c", 10, 200, "rwm"),
+    ("c", 136, ANY, "rwm"),
 )
 
 
@@ -81,7 +81,7 @@ def device_rules(resources: Mapping[str, Any]) -> list[tuple[str, str]]:
     if held.allows:
         rows.append(("devices.allow", EVERYTHING))
     name = "devices.deny" if held.allows else "devices.allow"
-    rows += [(name, rule_text(node, held.exceptions[node])) for node in sorted(held.exceptions)]
+    rows += [(name, rule_text(node, held.exceptions[node])) for node in held.exceptions]
     return rows
 
 
