@@ -65,8 +65,10 @@ def _option_rules(mount: dict[str, Any], options: Options) -> Iterator[tuple[str
         yield "/options", "tmpcopyup is for tmpfs only"
     if options.remount and data:
         yield "/options", f"a remount cannot change options of the file system: {data}"
-    elif options.bind and data:
-        # runc's words; they are what people search for.
+    elif options.bind and (strange := [word for word in options.data if "=" not in word]):
+        # runc's words; they are what people search for. A misspelt flag would weaken the mount; name=value is data
+        # that mount(2) takes and ignores for a bind (config.md, Linux mount options), and becomes a warning.
+        data = ",".join(strange)
         yield "/options", f"bind mounts cannot have any filesystem-specific options applied: {data}"
     for name in ("uidMappings", "gidMappings"):
         if mount.get(name):
@@ -123,6 +125,9 @@ def _bind(
     source = mount.get("source") or ""
     if source[:1] != "/":
         source = f"{site.bundle}/{source}"
+    if options.data:
+        ignored = ",".join(options.data)
+        site.warnings.append(f"{pointer}/options: a bind mount takes no file system data: {ignored}")
     tree: Any = site.hand(pointer) if site.privileged else Reg(pointer)
     if site.privileged:
         yield _source_of_host(source, options, target, pointer, propagation, tree)
