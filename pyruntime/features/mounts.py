@@ -127,7 +127,9 @@ def _bind(
         source = f"{site.bundle}/{source}"
     if options.data:
         ignored = ",".join(options.data)
-        site.warnings.append(f"{pointer}/options: a bind mount takes no file system data: {ignored}")
+        site.warnings.append(
+            f"{pointer}/options: a bind mount takes no file system data: {ignored}"
+        )
     tree: Any = site.hand(pointer) if site.privileged else Reg(pointer)
     if site.privileged:
         yield _source_of_host(source, options, target, pointer, propagation, tree)

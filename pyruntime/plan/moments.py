@@ -165,7 +165,11 @@ TABLE = (
         "init",
         "the kernel cleared the signal when the user changed; set again until created",
     ),
-    ("CHDIR", "init", "as the user, where root could not; getcwd must begin with / (CVE-2024-21626)"),
+    (
+        "CHDIR",
+        "init",
+        "as the user, where root could not; getcwd must begin with / (CVE-2024-21626)",
+    ),
     ("LOOKUP", "init", "engines expect a missing program to fail create"),
     (
         "INDEPENDENCE",

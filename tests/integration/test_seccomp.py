@@ -191,9 +191,7 @@ def test_a_filter_that_does_not_know_what_the_set_up_asks(
 
 @pytest.mark.parametrize("names", ["faccessat2", "statx faccessat2 faccessat"])
 def test_a_program_that_cannot_run_beneath_such_a_filter(bundle: Bundle, names: str) -> None:
-    bundle.set("process.noNewPrivileges", False).set(
-        "linux.seccomp", profile(rule(*names.split()))
-    )
+    bundle.set("process.noNewPrivileges", False).set("linux.seccomp", profile(rule(*names.split())))
     (bundle.rootfs / "data").touch(mode=0o644)
     assert "permission denied" in refused(bundle.args("/data"))
 
