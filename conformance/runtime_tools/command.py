@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from conformance.runtime_tools import table
-from conformance.runtime_tools.known import FAULTS, FILE, KnownError, load, surprises
+from conformance.runtime_tools.known import FAULTS, FILE, KnownError, Row, load, surprises
 from conformance.runtime_tools.programs import Outcome, Runner, SuiteError, find
 from conformance.runtime_tools.reaper import Reaper
 
@@ -57,11 +57,10 @@ def run_all(runner: Runner, programs: list[Path], *, verbose: bool) -> dict[str,
     return outcomes
 
 
-def report(outcomes: dict[str, Outcome], args: argparse.Namespace) -> int:
+def report(outcomes: dict[str, Outcome], rows: dict[str, Row], *, whole: bool) -> int:
     """The comparison with what is known; an exit status."""
-    rows = {} if args.no_known else load(args.known)
     complaints = {name: outcome.complaint for name, outcome in outcomes.items()}
-    found = surprises(rows, complaints, whole=not args.program)
+    found = surprises(rows, complaints, whole=whole)
     failed = [name for name, why in complaints.items() if why]
     assertions = [sum(len(getattr(o.account, kind)) for o in outcomes.values())
                   for kind in ("passed", "failed", "skipped")]  # fmt: skip
@@ -81,20 +80,21 @@ def report(outcomes: dict[str, Outcome], args: argparse.Namespace) -> int:
 def play(args: argparse.Namespace) -> int:
     directory = args.directory.resolve()
     programs = find(directory, args.program)
+    rows = {} if args.no_known else load(args.known)
     reaper = Reaper()
+    runners: dict[str, Runner] = {}
     results: dict[str, dict[str, Outcome]] = {}
     with contextlib.ExitStack() as stack:
-        runners = []
         for runtime in (args.runtime, *args.compare):
             runner = Runner(runtime, directory, args.timeout, reaper, isolate=not args.no_isolation)
             stack.callback(runner.close)
-            runners.append(runner)
-        for runner in runners:
-            print(f"# {runner.name}: {runner.path}")
-            results[runner.name] = run_all(runner, programs, verbose=args.verbose)
+            runners[runner.path if runner.name in runners else runner.name] = runner
+        for name, runner in runners.items():
+            print(f"# {name}: {runner.path}")
+            results[name] = run_all(runner, programs, verbose=args.verbose)
     if args.compare:
-        print(table.compared(results, {} if args.no_known else load(args.known)))
-    return report(results[runners[0].name], args)
+        print(table.compared(results, rows))
+    return report(next(iter(results.values())), rows, whole=not args.program)
 
 
 def main(argv: list[str]) -> int:

@@ -220,6 +220,10 @@ def test_several_runtimes_are_compared(suite: Suite, tmp_path: Path) -> None:
     done = suite.run("--compare", tmp_path / "other")
     assert done.returncode == 0, "only the first runtime is judged"
     assert done.stdout.splitlines()[-2].split() == ["passed", "1/1", "0/1"]
+    assert (
+        "1/1 1/1".split()
+        == suite.run("--compare", suite.runtime).stdout.splitlines()[-2].split()[1:]
+    )
 
 
 def test_the_surroundings_of_a_program(suite: Suite) -> None:
