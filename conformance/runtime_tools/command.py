@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -102,8 +103,12 @@ def main(argv: list[str]) -> int:
     if os.geteuid() and not args.no_isolation:
         print("conformance/runtime-tools: needs root: containers are made", file=sys.stderr)
         return 2
+    for number in (signal.SIGINT, signal.SIGTERM):  # either way what was made is removed
+        signal.signal(number, signal.default_int_handler)
     try:
         return play(args)
+    except KeyboardInterrupt:
+        return 130
     except (SuiteError, KnownError) as error:
         print(f"conformance/runtime-tools: {error}", file=sys.stderr)
         return 2

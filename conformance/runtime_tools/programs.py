@@ -101,16 +101,19 @@ class Runner:
         self.state.mkdir()
         try:
             status, said, words = self._play(program)
-            leaves = self._delete_containers()
-            if processes := self.reaper.end_all():
-                leaves.append(f"{processes} processes")
-            leaves += [f"directory {entry.name}" for entry in self.temporary.iterdir()]
-        finally:
-            shutil.rmtree(self.temporary, ignore_errors=True)
-            shutil.rmtree(self.state, ignore_errors=True)
-        leaves += [f"cgroup {place}" for place in leftovers.remove(before)]
+        finally:  # an interrupted run leaves as little as a finished one
+            leaves = self._clean(before)
         account = tap.read(said)
         return Outcome(account, tap.complaint(account, status), said + words, tuple(leaves))
+
+    def _clean(self, before: list[Path]) -> list[str]:
+        leaves = self._delete_containers()
+        if processes := self.reaper.end_all():
+            leaves.append(f"{processes} processes")
+        leaves += [f"directory {entry.name}" for entry in self.temporary.iterdir()]
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        shutil.rmtree(self.state, ignore_errors=True)
+        return leaves + [f"cgroup {place}" for place in leftovers.remove(before)]
 
     def _play(self, program: Path) -> tuple[int | None, str, str]:
         """Exit status, standard output, standard error. Both go to files: a container that outlives the program

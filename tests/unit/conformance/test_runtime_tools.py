@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -269,6 +270,25 @@ def test_a_program_that_does_not_end(suite: Suite, tmp_path: Path) -> None:
     assert done.returncode == 1 and "ran out of time" in done.stdout, done
     pids = tmp_path / "pid"
     assert not pids.exists() or not Path("/proc", pids.read_text().strip()).exists()
+
+
+def test_an_interrupted_run_leaves_nothing(suite: Suite, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    suite.add("endless", f'echo $$ "$TMPDIR" >{tmp_path}/fifo; exec sleep 1000')
+    command = [
+        sys.executable,
+        COMMAND,
+        suite.directory,
+        "--no-isolation",
+        "--runtime",
+        suite.runtime,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        pid, temporary = (tmp_path / "fifo").read_text().split()
+        process.terminate()
+        assert process.wait() == 130
+    assert not Path("/proc", pid).exists()
+    assert not Path(temporary).parent.exists()
 
 
 def test_directories_and_names_that_are_not_there(suite: Suite, tmp_path: Path) -> None:
