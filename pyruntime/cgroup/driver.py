@@ -72,6 +72,13 @@ def limits(resources: Mapping[str, Any]) -> list[str]:
     return rules.limits(resources)
 
 
+def update(kept: dict[str, Any], resources: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """Changes the limits of a container that runs; all of them, or none. `before`: its linux.resources so far."""
+    from pyruntime.cgroup import updating
+
+    updating.update(from_record(kept), resources, before)
+
+
 def release(holding: dict[str, Any]) -> None:
     """Kills what is left in the groups and removes them; gone already is success."""
     from pyruntime.cgroup import removal

@@ -20,6 +20,11 @@ def write(dir_fd: int, name: str, value: str) -> None:
     """One value into one file; OSError as the kernel gives it."""
     if not value or not SAFE.issuperset(value):
         raise errors.StepError(f"value `{value}` for {name} is not one a cgroup file takes")
+    write_plain(dir_fd, name, value)
+
+
+def write_plain(dir_fd: int, name: str, value: str) -> None:
+    """`write` of what a file itself has said before."""
     fd = posix.open(name, posix.O_WRONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW, dir_fd=dir_fd)
     try:
         posix.write(fd, value.encode())

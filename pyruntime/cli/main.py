@@ -30,6 +30,7 @@ VERBS = (
     "spec",
     "start",
     "state",
+    "update",
 )
 GLOBALS = (
     ("debug", "", "", "log what is done"),

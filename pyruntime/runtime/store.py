@@ -330,6 +330,11 @@ class Entry:
         """The bytes as they were read from the bundle."""
         files.write_new(self.fd, "config.json", data)
 
+    def replace_config(self, config: dict[str, Any]) -> None:
+        """After a change of the container itself, that is by `update`."""
+        data = jsondoor.dumps(config).encode("utf-8", "surrogateescape")
+        files.write_atomic(self.fd, "config.json", data)
+
     def config_bytes(self) -> bytes:
         return files.read_file("config.json", MAX_RECORD_BYTES, self.fd)
 

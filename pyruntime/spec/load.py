@@ -26,7 +26,7 @@ NAME = "config.json"
 MAX_BYTES = 16 << 20
 _CHUNK = 1 << 20
 _FLAGS = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
-_TYPE_MASK, _REGULAR, _PIPE = 0o170000, 0o100000, 0o010000
+_TYPE_MASK, _REGULAR, _PIPE, _SOCKET = 0o170000, 0o100000, 0o010000, 0o140000
 
 
 def read_config(bundle_fd: int) -> bytes:
@@ -48,6 +48,13 @@ def read_file(path: str, where: str) -> bytes:
         raise BundleError(f"open {where}: {strerror(error.errno or 0)}") from None
     posix.set_blocking(fd, True)  # a pipe's writer may need a moment; without one it ends at once
     return _read(fd, where, (_REGULAR, _PIPE))
+
+
+def read_stdin(where: str) -> bytes:
+    """The bytes somebody pipes or redirects to us; a terminal would be waited for and is refused."""
+    if posix.isatty(0):
+        raise BundleError(f"read {where}: it is a terminal")
+    return _read(posix.dup(0), where, (_REGULAR, _PIPE, _SOCKET))
 
 
 def _read(fd: int, where: str, kinds: tuple[int, ...]) -> bytes:

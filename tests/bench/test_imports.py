@@ -71,6 +71,7 @@ VERBS = {
     "pause": ["pause", "imports"],
     "ps": ["ps", "--format", "json", "imports"],
     "resume": ["resume", "imports"],
+    "update": ["update", "--pids-limit", "1000", "imports"],
     "start": ["start", "imports"],
     "delete": ["delete", "imports"],
     "run": ["run", "--bundle", "BUNDLE", "imports-run"],

@@ -1,0 +1,55 @@
+"""`update`: other limits for a container that runs (linux.resources of config-linux.md; runc's flags).
+
+A value of zero, and what is absent, is left alone: engines send their unset fields as zeros. The cgroups change
+first, all or nothing, and the saved configuration last (security: R-39).
+"""
+
+from __future__ import annotations
+
+from pyruntime import errors
+from pyruntime.cgroup import driver
+from pyruntime.runtime import status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyruntime.runtime.store import Entry
+
+
+def check(resources: dict[str, Any]) -> None:
+    """BundleError with every mistake that can be seen without the container."""
+    findings = list(driver.rules(resources))
+    if findings:
+        raise errors.BundleError(
+            errors.list_findings([(pointer, why, "") for pointer, why in findings], "the resources")
+        )
+
+
+def update(entry: Entry, resources: dict[str, Any]) -> None:
+    """Changes what `resources` asks for; the caller holds the lock."""
+    record = entry.read_record()
+    if status.status(record, entry) not in ("created", "running", "paused"):
+        raise errors.WrongStatus(record["id"], errors.WORDS["not running"])
+    if not record.get("cgroup"):
+        raise errors.UnsupportedError(
+            "a container without a cgroup of its own has no limits to update"
+        )
+    config = entry.config()
+    linux = config.setdefault("linux", {})
+    before = linux.get("resources") or {}
+    wanted = driver.effective(resources, config["ociVersion"])
+    driver.update(record["cgroup"], wanted, before)
+    linux["resources"] = _merged(before, wanted)
+    entry.replace_config(config)
+
+
+def _merged(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Sections join, lists and values replace, zeros leave alone."""
+    result = dict(before)
+    for key, value in wanted.items():
+        if isinstance(value, dict):
+            result[key] = _merged(result.get(key) or {}, value)
+        elif value or (value == 0 and key in ("burst", "idle", "limit") and key not in result):
+            result[key] = value
+    return result
