@@ -24,6 +24,8 @@ REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("users", ("linux.uidMappings", "linux.gidMappings")),
     ("clocks", ("linux.timeOffsets",)),
     ("cgroups", ()),
+    ("intel_rdt", ("linux.intelRdt",)),
+    ("net_devices", ("linux.netDevices",)),
     ("root", ()),
     ("mounts", ()),
     ("devices", ()),
@@ -41,14 +43,19 @@ REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("credentials", ()),
     ("document", ("annotations",)),
     ("missing", (
-        "process.apparmorProfile", "process.selinuxLabel", "linux.mountLabel", "linux.netDevices",
-        "linux.intelRdt")),
+        "process.apparmorProfile", "process.selinuxLabel", "linux.mountLabel")),
 )  # fmt: skip
 
 # What a process that joins a container has of its own; all else is the container's already (security: R-20).
 OF_A_PROCESS = frozenset((
-    "affinity", "session", "terminal", "process", "personality", "memory_policy", "io_priority", "scheduler", "seccomp",
-    "credentials"))  # fmt: skip
+    "affinity", "session", "intel_rdt", "terminal", "process", "personality", "memory_policy", "io_priority", "scheduler",
+    "seccomp", "credentials"))  # fmt: skip
+
+# What asks for something even when it is empty.
+BY_PRESENCE = frozenset(("linux.intelRdt",))
+
+# Features that need more of Python than the launcher has.
+HEAVY = frozenset(("net_devices",))
 
 
 def load(name: str) -> Any:
@@ -72,8 +79,15 @@ def _is_set(spec: dict[str, Any], path: str) -> bool:
     for part in path.split("."):
         value = value.get(part)
         if not value:
-            return False
+            return value is not None and path in BY_PRESENCE
     return True
+
+
+def reach(spec: dict[str, Any]) -> None:
+    """Before anything has an effect: into the full interpreter, where a feature of this document needs it."""
+    for name, needs in REGISTRY:
+        if name in HEAVY and _wants(spec, needs):
+            load(name).reach()
 
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -32,9 +32,7 @@ def report() -> dict[str, Any]:
         "linux": {
             "apparmor": {"enabled": False},
             "selinux": {"enabled": False},
-            "intelRdt": {"enabled": False},
             "mountExtensions": {"idmap": {"enabled": False}},
-            "netDevices": {"enabled": False},
         },
         "annotations": {"io.pyruntime.version": __version__},
         "potentiallyUnsafeConfigAnnotations": [],

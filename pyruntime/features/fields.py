@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyruntime.kernel.native import lib
-from pyruntime.plan.step import At, Buffer, Pointers, Reg, expect, jump, load, resolve, sys
+from pyruntime.plan.step import At, Buffer, Pointers, Reg, expect, jump, load, resolve, store, sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +55,24 @@ def open_beneath(
     """openat2(2) with RESOLVE_* rules."""
     how = Pointers((flags | lib.O_CLOEXEC, 0, rules))
     return sys(lib.NR_openat2, fd, path, how, 24, out=out, ok=ok, skip=skip)
+
+
+def send_descriptors(socket_fd: int, kind: int, *fds: Any) -> list[Any]:
+    """A message of that kind to the host, with descriptors (SCM_RIGHTS, unix(7)) and nothing else in it."""
+    message = Buffer(bytes((kind, 0, 0, 0)) + bytes(8))
+    length = 16 + 4 * len(fds)
+    rights = (
+        length.to_bytes(8, "little")
+        + lib.SOL_SOCKET.to_bytes(4, "little")
+        + lib.SCM_RIGHTS.to_bytes(4, "little")
+    )
+    control = Buffer(rights + bytes(8 * ((len(fds) + 1) // 2)))
+    room = len(control.data)
+    envelope = Pointers((0, 0, Pointers((message, len(message.data))), 1, control, room, 0))
+    return [
+        *[store(At(control, 16 + 4 * place), fd, 4) for place, fd in enumerate(fds)],
+        sys(lib.NR_sendmsg, socket_fd, envelope),
+    ]
 
 
 def is_still_at(root: Any, path: str, wanted: list[Reg]) -> list[Any]:

@@ -17,8 +17,6 @@ PROPERTIES = (
     "process.apparmorProfile",
     "process.selinuxLabel",
     "linux.mountLabel",
-    "linux.netDevices",
-    "linux.intelRdt",
 )
 
 

@@ -11,6 +11,7 @@ from pyruntime.features.fields import (
     MOVE_FLAGS,
     SCRATCH,
     mount_id_of,
+    send_descriptors,
     set_attributes,
     statx_of,
 )
@@ -22,9 +23,6 @@ from pyruntime.plan.step import (
     MAKE_DIRECTORY,
     NO_SYMLINKS,
     SYNC,
-    At,
-    Buffer,
-    Pointers,
     Reg,
     Step,
     builtin,
@@ -32,7 +30,6 @@ from pyruntime.plan.step import (
     jump,
     load,
     resolve,
-    store,
     sys,
 )
 
@@ -202,18 +199,8 @@ def _by_context(
 
 def _copy_up(where: Reg, fd: Reg, mode: Reg, site: Site) -> list[Any]:
     """tmpcopyup: the host fills the new tmpfs from what it will cover, by the two descriptors (runtime/copying.py)."""
-    message = Buffer(bytes((COPY, 0, 0, 0)) + bytes(8))
-    rights = (
-        (24).to_bytes(8, "little")
-        + lib.SOL_SOCKET.to_bytes(4, "little")
-        + lib.SCM_RIGHTS.to_bytes(4, "little")
-    )
-    control = Buffer(rights + bytes(8))
-    envelope = Pointers((0, 0, Pointers((message, len(message.data))), 1, control, 24, 0))
     there = [
-        store(At(control, 16), where, 4),
-        store(At(control, 20), fd, 4),
-        sys(lib.NR_sendmsg, site.socket_fd, envelope),
+        *send_descriptors(site.socket_fd, COPY, where, fd),
         builtin(SYNC, site.socket_fd, COPIED),
     ]
     return [expect(mode, -1, skip=1), jump(len(there)), *there]

@@ -152,6 +152,8 @@ def _changes(spec: dict[str, Any], kind: str) -> list[str]:
     found = ["/" + name for name in ("hostname", "domainname") if kind == "uts" and spec.get(name)]
     if kind == "mount":
         found.append("/root/path")  # pivot_root moves everybody in the namespace
+    if kind == "network" and spec.get("linux", {}).get("netDevices"):
+        found.append("/linux/netDevices")
     for key in spec.get("linux", {}).get("sysctl") or ():
         if key.startswith(prefixes):
             found.append("/linux/sysctl/" + key.replace("~", "~0").replace("/", "~1"))

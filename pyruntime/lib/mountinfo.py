@@ -1,9 +1,12 @@
-"""What is mounted on the root we stand on, from /proc/self/mountinfo (proc_pid_mountinfo(5)).
+"""What is mounted, from /proc/self/mountinfo (proc_pid_mountinfo(5)).
 
-Read only where the root must be left in another way than by pivot_root: the list can be thousands of lines.
+Read only where it must be: to leave the root in another way than by pivot_root, or to find a file system that has no
+place of its own. The list can be thousands of lines.
 """
 
 from __future__ import annotations
+
+import posix
 
 from pyruntime.lib.files import read_file
 
@@ -23,6 +26,20 @@ class RootMount:
 
 def read_root() -> RootMount:
     return parse(read_file("/proc/self/mountinfo", LIMIT))
+
+
+def find(kind: bytes) -> list[tuple[str, int]]:
+    """(place, device number) of every mount of a whole file system of that type, the newest first: one may be hidden
+    beneath another, so whoever opens the place compares its st_dev."""
+    found = []
+    for line in read_file("/proc/self/mountinfo", LIMIT).splitlines():
+        left, _, right = line.partition(b" - ")
+        if right.partition(b" ")[0] == kind:
+            _, _, device, root, place, _ = left.split(b" ", 5)
+            major, _, minor = device.partition(b":")
+            if root == b"/":
+                found.append((_decode(place), posix.makedev(int(major), int(minor))))
+    return found[::-1]
 
 
 def parse(text: bytes) -> RootMount:

@@ -46,6 +46,7 @@ class Creation:
         self.warnings: list[Any] = []
         self.bundle, self.data, self.spec = _read_bundle(request.bundle, self.warnings)
         _check_terminal(request, self.spec)
+        features.reach(self.spec)
         if not calls.permitted_capabilities() >> CAP_SYS_ADMIN & 1:
             from pyruntime.runtime import rootless
 
@@ -170,6 +171,8 @@ class Creation:
         self.launch.close_terminal()
         try:
             host.roll_back()
+            for text in host.complaints:
+                self.request.log.warning(text)
             holdings.release_all(host.entry)
         finally:
             host.entry.remove()

@@ -39,7 +39,10 @@ class Host:
         "spawned",
         "channel",
         "run_hooks",
+        "lent",
+        "complaints",
         "_undo",
+        "_ends",
     )
 
     def __init__(
@@ -61,7 +64,12 @@ class Host:
         self.spawned: list[Callable[[], None]] = []  # what is put back once the init is there
         self.channel: Any = None
         self.run_hooks: Callable[[], None] = lambda: None
+        self.lent = (
+            -1
+        )  # a descriptor the init opened where only it could, for the step it waits at next
+        self.complaints: list[str] = []  # what could not be undone, in words
         self._undo: list[Callable[[], None]] = []
+        self._ends: list[Callable[[], None]] = []
 
     def give(self, number: int, fd: int) -> None:
         """The init will find `fd`, which is ours to close, under `number`."""
@@ -74,6 +82,14 @@ class Host:
     def push(self, undo: Callable[[], None]) -> None:
         """Something was made; `undo` unmakes it should the creation fail."""
         self._undo.append(undo)
+
+    def at_end(self, close: Callable[[], None]) -> None:
+        """`close` is called once the creation has succeeded or was undone, whichever comes."""
+        self._ends.append(close)
+
+    def _end_all(self) -> None:
+        while self._ends:
+            self._ends.pop()()
 
     def after_spawn(self, restore: Callable[[], None]) -> None:
         """The init inherits what this process is for the moment; `restore` makes us what we were."""
@@ -119,7 +135,9 @@ class Host:
     def roll_back(self) -> None:
         while self._undo:
             self._undo.pop()()
+        self._end_all()
 
     def keep(self) -> None:
         """The creation succeeded: nothing is undone any more."""
         self._undo.clear()
+        self._end_all()

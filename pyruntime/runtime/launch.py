@@ -126,6 +126,8 @@ class Launch:
                 self._take_terminal(message)
             elif message.type == channel.COPY:
                 self._copy_up(*message.fds)
+            elif message.type == channel.LENT:
+                self._borrow(message.fds[0])
             elif message.type == channel.COPIED:
                 self._let_go_on()
             elif message.type == channel.ERROR:
@@ -168,6 +170,11 @@ class Launch:
                 posix.close(message.fds[0])
         else:
             self.terminal_fd = message.fds[0]
+
+    def _borrow(self, fd: int) -> None:
+        """Open until the creation has ended: it keeps alive what it belongs to."""
+        self.host.lent = fd
+        self.host.at_end(lambda: posix.close(fd))
 
     def _copy_up(self, source: int, target: int) -> None:
         from pyruntime.runtime.copying import copy_tree

@@ -26,7 +26,7 @@ TIERS = (
     ("errors",),
     ("lib",),
     ("kernel",),
-    ("spec", "plan", "cgroup", "seccomp"),
+    ("spec", "plan", "cgroup", "resctrl", "seccomp"),
     ("features",),
     ("runtime",),
     ("extras",),
@@ -38,6 +38,8 @@ TIER = {name: number for number, names in enumerate(TIERS) for name in names}
 # Modules for the full interpreter only (and for tools); everything else must fit the launcher.
 COLD = {
     "pyruntime.__main__": "the entry of the ordinary interpreter",
+    "pyruntime.features.device_moves": "moves network devices, with pyroute2",
+    "pyruntime.kernel.links": "netlink by pyroute2's message classes",
     "pyruntime.seccomp.generate": "regenerates the tables; never imported by a verb",
     "pyruntime.spec.explain": "speaks when check said no, with jsonschema",
     "pyruntime.spec.types": "read by type checkers only",

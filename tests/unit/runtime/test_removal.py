@@ -125,9 +125,9 @@ def test_a_holding_of_a_later_version(
     container: FakeContainer, released: list[dict[str, Any]]
 ) -> None:
     container.write(status="created")
-    container.entry.note({"kind": "resctrl"})
+    container.entry.note({"kind": "keyring"})
     for force in (False, True):
-        with pytest.raises(errors.StateError, match=r"`resctrl`"):
+        with pytest.raises(errors.StateError, match=r"`keyring`"):
             delete(container, force=force)
     assert container.store.ids() == ["web"]
 

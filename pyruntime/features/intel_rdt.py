@@ -1,0 +1,141 @@
+"""linux.intelRdt (config-linux.md, IntelRdt): the resctrl group the container's processes belong to.
+
+Without closID the group is named like the container and is ours: made here, removed with it. A named one is made only
+where schemata are given for it, must match them if it exists, and stays. A container that wants monitoring gets a
+monitoring group in its group, which is always its own. Where intelRdt is not set nothing here runs.
+
+`exec` puts its process into the same groups (runc into the first alone), unless they are gone: then nobody of the
+container is in them either.
+"""
+
+from __future__ import annotations
+
+from pyruntime import resctrl
+from pyruntime.errors import PyruntimeError, StepError, strerror
+from pyruntime.plan import moments
+from pyruntime.plan.step import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pyruntime.features.site import Site
+
+PROPERTIES = ("linux.intelRdt",)
+
+POINTER = resctrl.POINTER
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+NAME_LETTERS = frozenset(ALPHABET + "_+-.:@")
+LINE_LETTERS = frozenset(ALPHABET + "_:;=,.* ")
+"""All that names and lines of resctrl are made of; a line break would be a second line (security: R-25)."""
+NAME_LIMIT = 255  # bytes
+ENOENT, EEXIST = 2, 17
+NO_LINE = "not a line of schemata, such as `L3:0=7f0;1=1f`"
+
+
+def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    rdt = spec["linux"].get("intelRdt") or {}
+    name = rdt.get("closID")
+    if name and name != resctrl.ROOT and not _is_name(name):
+        yield f"{POINTER}/closID", "not the name of a resctrl group"
+    for key in ("l3CacheSchema", "memBwSchema"):
+        if rdt.get(key) and not _is_line(rdt[key]):
+            yield f"{POINTER}/{key}", NO_LINE
+    for index, line in enumerate(rdt.get("schemata") or ()):
+        if not _is_line(line):
+            yield f"{POINTER}/schemata/{index}", NO_LINE
+
+
+def _is_name(text: str) -> bool:
+    return (
+        len(text) <= NAME_LIMIT and NAME_LETTERS.issuperset(text) and text not in resctrl.RESERVED
+    )
+
+
+def _is_line(text: str) -> bool:
+    return LINE_LETTERS.issuperset(text) and text.find(":") > 0
+
+
+def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    rdt = spec["linux"].get("intelRdt") or {}
+    name = rdt.get("closID") or site.container_id
+    if name != resctrl.ROOT and not _is_name(name):
+        raise StepError(
+            f"intelRdt without closID ({POINTER}): the container's id `{name}` is the name of no resctrl group",
+            POINTER,
+        )
+    monitor = site.container_id if rdt.get("enableMonitoring") else ""
+    if not site.exec:
+        yield Step(
+            moments.CGROUP,
+            POINTER,
+            f"make the resctrl group `{name}`",
+            run=lambda host: _make(rdt, name, monitor, host),
+        )
+    yield Step(
+        moments.IDENTITY,
+        POINTER,
+        f"join the resctrl group `{name}`",
+        run=lambda host: _join(name, monitor, host, exec_=site.exec),
+    )
+
+
+def lines(rdt: dict[str, Any]) -> list[str]:
+    """What is written to schemata, in the order the specification asks for."""
+    given = [rdt.get("l3CacheSchema"), rdt.get("memBwSchema"), *(rdt.get("schemata") or ())]
+    return [line for line in given if line]
+
+
+def _make(rdt: dict[str, Any], name: str, monitor: str, host: Any) -> None:
+    wanted, named = lines(rdt), bool(rdt.get("closID"))
+    with resctrl.need() as groups:
+        exists = groups.has(name)
+        if not exists and named and not wanted:
+            raise _refused(f"resctrl group `{name}`", "without schemata it must exist", ENOENT)
+        if monitor and groups.has(name, "mon_groups", monitor):
+            raise _refused(
+                f"monitoring group `{monitor}`", "it must be the container's own", EEXIST
+            )
+        made = not exists and not named
+        if made or monitor:
+            host.note({"kind": "resctrl", "group": name, "made": made, "monitor": monitor})
+        if not exists:
+            groups.make(name)
+        if not exists and named:
+            host.push(lambda: _take_back(name, host.complaints))
+        if exists:
+            groups.compare_schemata(name, wanted)
+        else:
+            groups.write_schemata(name, wanted)
+        if monitor:
+            groups.make(name, "mon_groups", monitor)
+
+
+def _take_back(name: str, complaints: list[str]) -> None:
+    """A named group of a creation that failed, unless somebody has come to use it."""
+    try:
+        with resctrl.need() as groups:
+            if not groups.tasks(name):
+                groups.remove(name)
+    except PyruntimeError as error:
+        complaints.append(error.message)
+
+
+def _join(name: str, monitor: str, host: Any, *, exec_: bool) -> None:
+    """A process counts apart only among the tasks of the group, so that one comes first."""
+    groups = resctrl.find() if exec_ else resctrl.need()
+    if groups is None:
+        return
+    with groups:
+        for path in ((name,), (name, "mon_groups", monitor))[: 2 if monitor else 1]:
+            if not exec_ or groups.has(*path):
+                groups.assign(host.pid, *path)
+
+
+def _refused(what: str, why: str, number: int) -> StepError:
+    return StepError(f"{what} ({POINTER}): {why}: {strerror(number)}", POINTER, errno=number)
+
+
+def report() -> dict[str, Any]:
+    return {"linux": {"intelRdt": {"enabled": True, "schemata": True, "monitoring": True}}}
