@@ -133,17 +133,10 @@ class Groups:
             posix.close(fd)
 
     def _write(self, what: str, file: str, value: str, *path: str) -> None:
-        """One write(2), or the value would be taken for two."""
         try:
             above = self.open(*path)
             try:
-                fd = posix.open(
-                    file, posix.O_WRONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW, dir_fd=above
-                )
-                try:
-                    posix.write(fd, value.encode("ascii"))
-                finally:
-                    posix.close(fd)
+                write_file(above, file, value)
             finally:
                 posix.close(above)
         except OSError as error:
@@ -218,3 +211,12 @@ def make_directory(name: str, dir_fd: int) -> None:
 
 def remove_directory(name: str, dir_fd: int) -> None:
     posix.rmdir(name, dir_fd=dir_fd)
+
+
+def write_file(dir_fd: int, name: str, value: str) -> None:
+    """One write(2), or the value would be taken for two."""
+    fd = posix.open(name, posix.O_WRONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW, dir_fd=dir_fd)
+    try:
+        posix.write(fd, value.encode("ascii"))
+    finally:
+        posix.close(fd)

@@ -92,11 +92,12 @@ def _make(rdt: dict[str, Any], name: str, monitor: str, host: Any) -> None:
     with resctrl.need() as groups:
         exists = groups.has(name)
         if not exists and named and not wanted:
-            raise _refused(f"resctrl group `{name}`", "without schemata it must exist", ENOENT)
-        if monitor and groups.has(name, "mon_groups", monitor):
             raise _refused(
-                f"monitoring group `{monitor}`", "it must be the container's own", EEXIST
+                f"resctrl group `{name}`", "closID", "without schemata it must exist", ENOENT
             )
+        if monitor and groups.has(name, "mon_groups", monitor):
+            what = f"monitoring group `{monitor}`"
+            raise _refused(what, "enableMonitoring", "it must be the container's own", EEXIST)
         made = not exists and not named
         if made or monitor:
             host.note({"kind": "resctrl", "group": name, "made": made, "monitor": monitor})
@@ -133,8 +134,9 @@ def _join(name: str, monitor: str, host: Any, *, exec_: bool) -> None:
                 groups.assign(host.pid, *path)
 
 
-def _refused(what: str, why: str, number: int) -> StepError:
-    return StepError(f"{what} ({POINTER}): {why}: {strerror(number)}", POINTER, errno=number)
+def _refused(what: str, key: str, why: str, number: int) -> StepError:
+    pointer = f"{POINTER}/{key}"
+    return StepError(f"{what} ({pointer}): {why}: {strerror(number)}", pointer, errno=number)
 
 
 def report() -> dict[str, Any]:

@@ -47,6 +47,8 @@ RICH: dict[str, Any] = {
     "linux__seccomp": SECCOMP,
     "linux__resources": {"pids": {"limit": 5}},
     "linux__memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0"},
+    "linux__intelRdt": {"closID": "gold"},
+    "linux__netDevices": {"eth0": {}},
 }
 KINDS = ("pid", "network", "ipc", "uts", "mount", "cgroup")
 
