@@ -10,7 +10,6 @@ name or ""}.
 
 from __future__ import annotations
 
-import errno
 import posix
 
 from pyruntime.errors import StepError, UnsupportedError, strerror
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = "/"
 RESERVED = frozenset(("info", "mon_groups", "mon_data", ".", ".."))
 """What stands beneath the mount and is no group."""
-GONE = (errno.ENOENT, errno.ENODEV)
+GONE = (2, 19)  # ENOENT, ENODEV
 LIMIT = 65536  # bytes of a file
 POINTER = "/linux/intelRdt"
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC

@@ -271,3 +271,16 @@ def test_killed_anywhere(bundle: Bundle, side: str) -> None:
         assert not left, "\n".join(left)
         assert victim.found.count(None) > 2 and victim.found.count(victim.whole) > 2
         assert all(found in (None, victim.whole) for found in victim.found)
+
+
+@pytest.mark.slow
+def test_the_init_killed_anywhere(bundle: Bundle) -> None:
+    """The runtime lives: it brings the device back out of a namespace nobody is in any more."""
+    moving(bundle.shell("exit 0"), "d0")
+    with Device("d0", V4, V6, up=True) as device, Mover(bundle, "create", device) as victim:
+        total = victim.calls("init-dies")
+        victim.found.clear()
+        for number in range(1, total + 1, 11):
+            left = victim.left_after("init-dies", number)
+            assert not left, left
+        assert victim.found == [victim.whole] * len(victim.found)
