@@ -21,14 +21,15 @@ TEMPLATE = "%d"
 
 
 def move_all(devices: dict[str, tuple[str, str]], host: Any) -> None:
-    """{pointer: (name here, name there)}. First it is seen whether all can be moved, then they are."""
+    """{pointer: (name here, name there or "")}. First it is seen whether all can be moved, then they are."""
     here, there = Netlink.of_our_own(), Netlink(posix.dup(host.lent))
     host.at_end(here.close)
     host.at_end(there.close)
     moves = []
     for pointer, (device, name) in devices.items():
         try:
-            moves.append((pointer, Move(_find(device, name, here, there), name, here, there)))
+            link = _find(device, name, here, there)
+            moves.append((pointer, Move(link, name or link.name, here, there)))
         except OSError as error:
             raise _failed(device, pointer, error) from error
     for pointer, move in moves:
@@ -41,14 +42,15 @@ def move_all(devices: dict[str, tuple[str, str]], host: Any) -> None:
 
 
 def _find(device: str, name: str, here: Netlink, there: Netlink) -> Link:
-    """The device, if nothing speaks against moving it; OSError."""
+    """The device, which may be known by another name as well, if nothing speaks against moving it; OSError."""
     link = here.find(name=device)
     if link is None:
         raise _refusal(errno.ENODEV)
     if link.loopback:
         raise _refusal(errno.EINVAL, "every network namespace has a loopback device of its own: ")
-    if not name.endswith(TEMPLATE) and there.find(name=name) is not None:
-        raise _refusal(errno.EEXIST, f"`{name}` is in the container already: ")
+    wanted = name or link.name
+    if not wanted.endswith(TEMPLATE) and there.find(name=wanted) is not None:
+        raise _refusal(errno.EEXIST, f"`{wanted}` is in the container already: ")
     return link
 
 

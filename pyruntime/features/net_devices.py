@@ -106,7 +106,7 @@ def _move(devices: dict[str, dict[str, str]], host: Any) -> None:
     from pyruntime.features.device_moves import move_all
 
     names = {
-        _pointer(device): (device, entry.get("name") or device) for device, entry in devices.items()
+        _pointer(device): (device, entry.get("name") or "") for device, entry in devices.items()
     }
     move_all(names, host)
 

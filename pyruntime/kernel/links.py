@@ -53,6 +53,7 @@ KEPT = (
     "IFA_LOCAL",
     "IFA_BROADCAST",
     "IFA_ANYCAST",
+    "IFA_CACHEINFO",
     "IFA_RT_PRIORITY",
     "IFA_PROTO",
 )

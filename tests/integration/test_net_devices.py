@@ -13,7 +13,7 @@ from tests.lib.box import Box, refused
 from tests.lib.bundle import Bundle
 from tests.lib.devices import Device, ip, names, seen
 from tests.lib.killing import Victim
-from tests.lib.person import own, place
+from tests.lib.person import Person, PersonBox, own, place
 from tests.lib.spaces import SUBORDINATE, Keeper, map_users
 
 pytestmark = pytest.mark.covers("linux.netDevices")
@@ -26,6 +26,7 @@ RICH = (
     "10.3.0.1/16 broadcast 10.3.255.255 metric 77",
     V6,
     "fd00::6/64 nodad noprefixroute",
+    "fd00::7/64 nodad preferred_lft 0",
 )
 
 
@@ -74,6 +75,13 @@ def test_under_another_name(bundle: Bundle) -> None:
         found = seen("net0", box.pid)
         assert found is not None and found["up"]
         assert [one["label"] for one in found["addresses"]] == ["net0", "net0:web"]
+
+
+def test_by_one_of_its_other_names(bundle: Bundle) -> None:
+    with Device("d0", V4), Box(moving(bundle, "alternative0")) as box:
+        ip("link", "property", "add", "dev", "d0", "altname", "alternative0")
+        box.create()
+        assert names(box.pid) == ["lo", "d0"] and seen("alternative0", box.pid)
 
 
 def test_the_kernel_finishes_a_template(bundle: Bundle) -> None:
@@ -208,6 +216,14 @@ def test_in_the_namespace_of_the_host(bundle: Bundle) -> None:
         said = refused(moving(bundle, d0="net0"))
         assert "/linux/netDevices" in said and "operation not permitted" in said
         assert device.seen() == before
+
+
+def test_an_ordinary_user(person: Person) -> None:
+    bundle = map_users(moving(person.bundle(), "lo"), person.maps).set("linux.cgroupsPath", None)
+    with PersonBox(person.give(bundle), person) as box:
+        outcome = box.run()
+    assert outcome.code == 1
+    assert "needs CAP_NET_ADMIN: operation not permitted" in outcome.err
 
 
 def test_a_later_failure_brings_all_back(bundle: Bundle) -> None:

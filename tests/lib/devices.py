@@ -43,7 +43,7 @@ def seen(name: str, inside: int = 0) -> dict[str, Any] | None:
     addresses = [
         {
             key: one[key]
-            for key in ("family", "local", "prefixlen", "address", "broadcast", "label", "nodad", "metric")
+            for key in ("family", "local", "prefixlen", "address", "broadcast", "label", "nodad", "metric", "deprecated")
             if key in one
         }
         for one in found["addr_info"]

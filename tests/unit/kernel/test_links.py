@@ -100,8 +100,9 @@ def test_addresses_of_the_host_are_not_global(real: Netlink) -> None:
 
 
 def test_a_refusal_has_the_kernels_words(real: Netlink) -> None:
-    with pytest.raises(OSError, match=r"^(no such device|operation not permitted)$"):
+    with pytest.raises(OSError) as caught:
         real.set_up(1 << 30)
+    assert caught.value.strerror in ("no such device", "operation not permitted")
 
 
 # What goes over the wire
