@@ -25,6 +25,7 @@ struct request {
 	u64 input_length; /* 0: up to its NUL, for a late value */
 	u64 timeout_ms;	  /* 0: none */
 };
+#define TIMEOUT_LIMIT (1ull << 62) /* the end of it must be a time of the clock */
 
 struct channel {
 	int ours, theirs;
@@ -172,7 +173,7 @@ long hook(struct player *p, const u64 *block)
 	long pid, r = 0;
 
 	memcpy(&q, block, sizeof q);
-	if (!is_inside_data(p, &q))
+	if (!is_inside_data(p, &q) || q.timeout_ms >= TIMEOUT_LIMIT)
 		return -PR_EBADMSG;
 	for (n = 0; n < 4 && !r; n++)
 		r = open_channel(&c[n], n != 0);

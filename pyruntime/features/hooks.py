@@ -22,6 +22,7 @@ KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "post
 PROPERTIES = tuple(f"hooks.{kind}" for kind in KINDS)
 
 SYNC_CODE = ord("S")
+MOST_MS = (1 << 62) - 1  # what the init takes; the specification sets no limit
 STATE_LIMIT = 196000  # bytes of state a container-side hook can be given
 
 
@@ -82,7 +83,7 @@ def _block(kind: str, hook: dict[str, Any], spec: dict[str, Any], site: Site) ->
     if env is None:
         env = (spec.get("process") or {}).get("env") or () if kind == "startContainer" else ()
     args = hook.get("args") or [hook["path"]]
-    timeout_ms = int(hook.get("timeout") or 0) * 1000
+    timeout_ms = min(int(hook.get("timeout") or 0) * 1000, MOST_MS)
     return Pointers(
         (
             hook["path"],

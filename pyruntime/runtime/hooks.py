@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 OUTPUT_LIMIT = 4096  # bytes of each stream that are kept
 ROUNDS_AFTER_EXIT = 64
+LONGEST_POLL_MS = 1_000_000_000  # poll(2) takes an int; a timeout of config.json may be longer
 DEFAULTS = (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGCHLD)
 
 
@@ -201,9 +202,7 @@ def _serve(
             if pipe.read >= 0:
                 poll.register(pipe.read, select.POLLIN)
         rest = None if end is None else max(0.0, end - time.monotonic()) * 1000
-        ready = {fd for fd, _ in poll.poll(rest)}
-        if not ready:
-            return False
+        ready = {fd for fd, _ in poll.poll(rest if rest is None else min(rest, LONGEST_POLL_MS))}
         if stdin.write in ready:
             state = _feed(stdin, state)
         busy = False

@@ -293,6 +293,11 @@ def test_hooks_of_the_container_side(kind: str) -> None:
     assert not state.strip(b"\0"), "filled by the host when the pid is known"
 
 
+@pytest.mark.parametrize("seconds", [1 << 54, 1 << 60, 10**20 - 1])
+def test_a_timeout_beyond_the_clock_is_the_longest_there_is(seconds: int) -> None:
+    assert request("createContainer", timeout=seconds)[5] == min(seconds * 1000, (1 << 62) - 1)
+
+
 def test_defaults_of_a_hook() -> None:
     assert request("createContainer")[1:3] == (("/bin/hook", 0), (0,))
     assert request("createContainer", env=[])[2] == (0,)

@@ -167,6 +167,12 @@ def test_a_deadline_is_no_delay() -> None:
     assert time.monotonic() - start < 4
 
 
+def test_the_longest_deadline() -> None:
+    assert passes("exit 0", timeout_ms=(1 << 62) - 1)
+    code, message = hook("exit 0", timeout_ms=1 << 62)
+    assert code == FAILED and message is not None and message.number == EBADMSG
+
+
 def test_a_deadline_holds_while_the_state_is_not_read() -> None:
     code, message = hook("sleep 60", state="x" * 400_000, timeout_ms=300, env=("PATH=/bin",))
     assert code == FAILED and message is not None and message.number == ETIME
