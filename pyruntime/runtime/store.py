@@ -344,15 +344,17 @@ class Entry:
         return f'"{kind}"'.encode() in data or b"\\u" in data  # a key may be written with escapes
 
     def config(self) -> dict[str, Any]:
+        return self._document("config.json", self.config_bytes())
+
+    def _document(self, name: str, data: bytes) -> dict[str, Any]:
         try:
-            config = jsondoor.loads(self.config_bytes())
+            found = jsondoor.loads(data)
+            why = "" if isinstance(found, dict) else "not an object"
         except jsondoor.JsonError as error:
-            raise errors.StateError(
-                self.id, f"{self.path}/config.json is damaged: {error}"
-            ) from None
-        if not isinstance(config, dict):
-            raise errors.StateError(self.id, f"{self.path}/config.json is damaged: not an object")
-        return config
+            found, why = None, str(error)
+        if not isinstance(found, dict):
+            raise errors.StateError(self.id, f"{self.path}/{name} is damaged: {why}")
+        return found
 
     def save_steps(self, steps: dict[str, list[str]]) -> None:
         """{tape index: [text, pointer]} of what may still fail after `start`."""
@@ -362,11 +364,10 @@ class Entry:
 
     def steps(self) -> dict[str, list[str]]:
         try:
-            steps = jsondoor.loads(files.read_file("steps.json", MAX_RECORD_BYTES, self.fd))
+            data = files.read_file("steps.json", MAX_RECORD_BYTES, self.fd)
         except FileNotFoundError:
             return {}
-        assert isinstance(steps, dict)
-        return steps
+        return self._document("steps.json", data)
 
     def make_fifos(self) -> tuple[int, int]:
         """(start, report) for the init, each open for both ways, so that neither ever blocks on opening."""

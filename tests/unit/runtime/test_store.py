@@ -296,3 +296,11 @@ def test_config_and_steps(container: FakeContainer) -> None:
 def test_hooks_whose_key_is_written_with_escapes(container: FakeContainer) -> None:
     container.entry.save_config(b'{"hooks": {"post\\u0073top": []}}')
     assert container.entry.has_hooks("poststop")
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\x80", b"[]", b"null"])
+@pytest.mark.parametrize("name", ["config", "steps"])
+def test_damaged_config_and_steps(container: FakeContainer, name: str, data: bytes) -> None:
+    (container.root / "web" / f"{name}.json").write_bytes(data)
+    with pytest.raises(errors.StateError, match=rf"{name}\.json is damaged: "):
+        getattr(container.entry, name)()
