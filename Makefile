@@ -82,8 +82,9 @@ vm: build ## the suite in a virtual machine with another kernel and cgroup layou
 	@.ci/packages vm
 	$(PY) -m tests.vm $(VM)
 
-fuzz: build ## random input against oracles
-	$(PYTEST) tests/fuzz
+fuzz: build ## random input against oracles, for FUZZ_SECONDS (90); FUZZ_SEED repeats a session
+	@.ci/packages fuzz
+	$(PYTEST) -s tests/fuzz
 
 nightly: ## everything a night allows: the tier's parts are listed in .ci/tier
 	@.ci/tier nightly
