@@ -4,7 +4,11 @@
 #include <linux/stat.h>
 #include "tape.h"
 
-#define PAGE		 4096ul
+#if defined(__aarch64__)
+#define PAGE 65536ul /* kernels have pages of 4, 16 or 64 KiB */
+#else
+#define PAGE 4096ul
+#endif
 #define PR_AT_EMPTY_PATH 0x1000
 
 void *memcpy(void *to, const void *from, size_t n)
