@@ -20,7 +20,7 @@ SCHEMA  := $(wildcard schema/*.json schema/*.py schema/*/*.json)
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: build run test check bench conformance engines vm fuzz nightly release install clean help
+.PHONY: build run test check bench conformance engines vm fuzz arm64 nightly release install clean help
 
 build: build/bin/pyruntime ## build in place: the result is build/bin/pyruntime
 
@@ -86,6 +86,10 @@ fuzz: build ## random input against oracles, for FUZZ_SECONDS (90); FUZZ_SEED re
 	@.ci/packages fuzz
 	$(PYTEST) -s tests/fuzz
 
+arm64: build ## the native parts built for arm64, and tapes played under emulation
+	@.ci/packages arm64
+	$(PYTEST) -s tests/arm64
+
 nightly: ## everything a night allows: the tier's parts are listed in .ci/tier
 	@.ci/tier nightly
 
@@ -101,5 +105,5 @@ clean: ## remove everything built
 	find pyruntime tests schema native -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target text; do \
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target text; do \
 		printf '  make %-12s %s\n' "$$target" "$$text"; done

@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -35,6 +36,11 @@ PATIENCE = scaled(5.0)
 
 # How the init ends, said by native/init: not started by us, refused, no exec, the host is gone.
 STRANGER, FAILED, RAN_OUT, ABANDONED = 110, 111, 112, 113
+
+
+def command() -> list[str]:
+    """The words of $INIT_COMMAND, for an init of another build or machine; else this tree's."""
+    return shlex.split(os.environ.get("INIT_COMMAND", "")) or [init()]
 
 
 def init() -> str:
@@ -91,7 +97,9 @@ class Stagehand:
         assert max(handed) < FIRST, "the test process has too many descriptors"
         actions = [(os.POSIX_SPAWN_DUP2, fd, FIRST + n) for n, fd in enumerate(handed)]
         try:
-            self.pid = os.posix_spawn(program or init(), list(argv), {}, file_actions=actions)
+            words = [program] if program else command()
+            arguments = [*words, *argv[1:]] if words[1:] else list(argv)
+            self.pid = os.posix_spawn(words[0], arguments, {}, file_actions=actions)
         finally:
             os.close(tape)
             for end in (theirs, start, report):
