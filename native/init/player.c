@@ -15,6 +15,13 @@ static int is_allowed(u32 nr)
 	}
 }
 
+/* The last byte of the data ends its last string: nothing of ours writes there, whatever overlaps.
+ */
+static long writable(const struct player *p)
+{
+	return (long)p->data_size - 1;
+}
+
 /* The width must be 1, 2, 4 or 8, and the bytes must lie in the data. */
 static int is_inside(const struct player *p, long at, long width)
 {
@@ -22,7 +29,7 @@ static int is_inside(const struct player *p, long at, long width)
 
 	if (width != 1 && width != 2 && width != 4 && width != 8)
 		return 0;
-	return at >= start && at - start <= (long)p->data_size - width;
+	return at >= start && at - start <= writable(p) - width;
 }
 
 static u64 load_bytes(long at, long width)
@@ -78,8 +85,8 @@ static long decimal(const struct player *p, long at, long value)
 /* A pointer argument that names `size` writable bytes of the data. */
 static int has_room(const struct player *p, const struct insn *i, int n, long at, long size)
 {
-	return kind_of(i, n) == KIND_BUFFER && size > 0 && size <= (long)p->data_size &&
-	       at - (long)(uintptr_t)p->data <= (long)p->data_size - size;
+	return kind_of(i, n) == KIND_BUFFER && size > 0 && size <= writable(p) &&
+	       at - (long)(uintptr_t)p->data <= writable(p) - size;
 }
 
 static int are_buffers(const struct insn *i, int first, int count)

@@ -199,3 +199,15 @@ def test_buffers_are_needed() -> None:
     assert failure(builtin(HOME, 0, 0, Buffer(8), 1 << 40))[1] == EBADMSG
     assert failure(builtin(HOME, 0, 0, 4096, 8))[1] == EBADMSG
     assert failure(builtin(EXEC, 0, 0, 0, REPORT))[1] == EBADMSG
+
+
+def test_the_end_of_the_data_is_not_written_to() -> None:
+    """Its last byte ends the last string, also where the name lies in the room and is overwritten.
+
+    With it gone the init read on behind the tape: 2 bytes of name, 6 of PATH, the room at 8, 80 in all.
+    """
+    room = Buffer(64)
+    assert failure(builtin(LOOKUP, "x", "/a:/b", room, 72))[1] == EBADMSG
+    assert failure(builtin(LOOKUP, "x", "/a:/b", room, 71))[1] == ENOENT
+    overlapping = Buffer(b"x" * 40 + bytes(24))
+    assert failure(builtin(LOOKUP, overlapping, "/" * 40, overlapping, 104))[1] in (ENOENT, EBADMSG)
