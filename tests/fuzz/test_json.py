@@ -12,7 +12,7 @@ from pyruntime.lib import jsondoor
 from tests.fuzz.budget import explore
 
 SCALARS = (
-    st.none() | st.booleans() | st.integers(-(10**20) + 1, 10**20 - 1) | st.floats(allow_nan=False)
+    st.none() | st.booleans() | st.integers(-(10**20) + 1, 10**20 - 1) | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"))
 )  # fmt: skip
 VALUES = st.recursive(
