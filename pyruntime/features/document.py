@@ -33,7 +33,6 @@ def report() -> dict[str, Any]:
             "apparmor": {"enabled": False},
             "selinux": {"enabled": False},
             "intelRdt": {"enabled": False},
-            "mountExtensions": {"idmap": {"enabled": False}},
             "netDevices": {"enabled": False},
         },
         "annotations": {"io.pyruntime.version": __version__},
