@@ -35,7 +35,9 @@ def rules(
 ) -> Iterator[tuple[str, str]]:
     """(place in the mount, why)"""
     maps = {name: mount.get(name) or [] for name in NAMES}
-    place = "/options" if options.idmap else "/uidMappings" if maps["uidMappings"] else "/gidMappings"
+    place = (
+        "/options" if options.idmap else "/uidMappings" if maps["uidMappings"] else "/gidMappings"
+    )
     if not options.bind or options.remount:
         yield place, "id-mapped mounts are only supported for bind mounts"
     for name, rows in maps.items():
@@ -43,7 +45,10 @@ def rules(
             yield f"/{name}", "id-mapped mounts must have both uid and gid mappings specified"
         yield from id_maps.rules(f"/{name}", rows)
     if not any(maps.values()) and _user_namespace(linux) is None:
-        yield place, f"{options.idmap} without mappings needs a user namespace, and the config has none"
+        yield (
+            place,
+            f"{options.idmap} without mappings needs a user namespace, and the config has none",
+        )
 
 
 def mapper(

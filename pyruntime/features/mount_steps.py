@@ -112,7 +112,8 @@ def new_file_system(
     if kind == "tmpfs" and not any(word.startswith("mode=") for word in options.data):
         ops += [expect(mode, -1, skip=1), jump(1), sys(lib.NR_fchmodat, fd, ".", mode)]
     if options.copy_up:
-        ops += _copy_up(where, fd, mode, site)
+        owner = not any(word.startswith(("uid=", "gid=")) for word in options.data)
+        ops += _copy_up(where, fd, mode, site, owner=owner)
     ops += propagate(fd, options)
     if attached:
         ops += [*remembered(fd, target, pointer, site), sys(lib.NR_close, where)]
@@ -243,9 +244,9 @@ def remount(target: str, options: Options, site: Site) -> list[Any]:
     return [*ops, *set_all(fd, options), *propagate(fd, options), sys(lib.NR_close, fd)]
 
 
-def _copy_up(where: Reg, fd: Reg, mode: Reg, site: Site) -> list[Any]:
+def _copy_up(where: Reg, fd: Reg, mode: Reg, site: Site, *, owner: bool) -> list[Any]:
     """tmpcopyup: the host fills the new tmpfs from what it will cover, by the two descriptors (runtime/copying.py)."""
-    message = Buffer(bytes((COPY, 0, 0, 0)) + bytes(8))
+    message = Buffer(bytes((COPY, 0, 0, 0, owner, 0, 0, 0)) + bytes(4))
     rights = (
         (24).to_bytes(8, "little")
         + lib.SOL_SOCKET.to_bytes(4, "little")

@@ -9,9 +9,18 @@ descriptor is judged.
 
 from __future__ import annotations
 
+import posix
+
 from pyruntime.errors import KernelError, StepError, strerror
 from pyruntime.features import cgroup_mount
-from pyruntime.features.fields import FS_TYPE, SCRATCH, set_attributes
+from pyruntime.features.fields import (
+    FS_TYPE,
+    INODE,
+    PROC_ROOT,
+    SCRATCH,
+    set_attributes,
+    statx_of,
+)
 from pyruntime.features.inside import clean
 from pyruntime.features.mount_options import Options, names
 from pyruntime.features.mount_steps import (
@@ -185,7 +194,7 @@ def _source_of_host(
                 errno=number_,
             ) from error
         host.give(number, tree)
-        if target == "/proc" and calls.fs_type(tree) != lib.PROC_SUPER_MAGIC:
+        if target == "/proc" and not _is_procfs(tree):
             raise StepError(
                 f'mount `{source}` on `/proc` ({pointer}): "/proc" cannot be mounted because it is '
                 "not of type proc: operation not permitted",
@@ -199,6 +208,11 @@ def _source_of_host(
     return Step(moments.SOURCES, pointer, f"open `{source}`", run=open_source)
 
 
+def _is_procfs(tree: int) -> bool:
+    """All of it: a part of a procfs would be a false /proc as much as anything else."""
+    return calls.fs_type(tree) == lib.PROC_SUPER_MAGIC and posix.stat(tree).st_ino == PROC_ROOT
+
+
 def _source_of_init(
     source: str, options: Options, target: str, pointer: str, propagation: int, tree: Reg
 ) -> Step:
@@ -208,6 +222,8 @@ def _source_of_init(
         ops += [
             sys(lib.NR_fstatfs, tree, SCRATCH),
             expect(FS_TYPE, lib.PROC_SUPER_MAGIC, 8, errno=EPERM),
+            statx_of(tree),
+            expect(INODE, PROC_ROOT, 8, errno=EPERM),
         ]
     if propagation:
         ops.append(set_attributes(tree, 0, 0, propagation, recursive=True))

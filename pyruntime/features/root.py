@@ -14,9 +14,11 @@ from pyruntime.features.fields import (
     AT_EMPTY,
     DEV_MAJOR,
     DEV_MINOR,
+    FS_TYPE,
     INODE,
     MOUNT_ID,
     MOVE_FLAGS,
+    PROC_ROOT,
     SCRATCH,
     is_still_at,
     mount_id_of,
@@ -28,7 +30,18 @@ from pyruntime.features.propagation import PROPAGATIONS, default_propagation
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import Reg, Step, expect, jump, load, sys
+from pyruntime.plan.step import (
+    DIRECTORY,
+    END,
+    NO_SYMLINKS,
+    Reg,
+    Step,
+    expect,
+    jump,
+    load,
+    resolve,
+    sys,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +52,7 @@ if TYPE_CHECKING:
 
 PROPERTIES = ("root.path", "root.readonly", "linux.rootfsPropagation")
 
-EACCES, EBUSY, EXDEV = 13, 16, 18
+EPERM, ENOENT, EACCES, EBUSY, EXDEV, ENOTDIR, ELOOP = 1, 2, 13, 16, 18, 20, 40
 SHARED, UNBINDABLE = ("shared", "rshared"), ("unbindable", "runbindable")
 DIRECTORY_FLAGS = lib.O_PATH | lib.O_DIRECTORY | lib.O_NOFOLLOW | lib.O_CLOEXEC
 
@@ -73,7 +86,9 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     by_host = isolated and site.privileged
 
     def open_root(host: Any) -> None:
-        host.give(number, _open_tree(rootfs, propagation, top) if by_host else _open_directory(rootfs))
+        host.give(
+            number, _open_tree(rootfs, propagation, top) if by_host else _open_directory(rootfs)
+        )
 
     yield Step(moments.SOURCES, "/root/path", f"open the root `{rootfs}`", run=open_root)
     if not isolated:
@@ -115,6 +130,7 @@ def check_steps(site: Site) -> Iterator[Step]:
     ids = site.mount_ids
     if ids:
         yield _check_top(site)
+        yield _check_proc(site)
     for index, (destination, pointer, reg) in enumerate(ids):
         later = [other[2] for other in ids[index + 1 :]]
         wanted = [reg, *later] if len(ids) <= 40 else [reg]
@@ -145,6 +161,29 @@ def _check_top(site: Site) -> Step:
             statx_of(top),
             sys(lib.NR_close, top),
             expect(MOUNT_ID, mount, 8, errno=EBUSY),
+        ],
+    )
+
+
+def _check_proc(site: Site) -> Step:
+    """A link may have led a volume to /proc before procfs was there: what covers /proc is a procfs, as a whole."""
+    proc, mount = Reg("proc"), Reg("mount")
+    how = DIRECTORY | NO_SYMLINKS
+    return Step(
+        moments.CHECK,
+        "/mounts",
+        "check that nothing but procfs covers `/proc`",
+        [
+            *mount_id_of(site.root, mount),
+            resolve(site.root, "/proc", proc, how, ok=(ENOENT, ENOTDIR, ELOOP), skip=END),
+            statx_of(proc),
+            expect(MOUNT_ID, mount, 8, skip=2),
+            sys(lib.NR_close, proc),
+            jump(4),
+            expect(INODE, PROC_ROOT, 8, errno=EPERM),
+            sys(lib.NR_fstatfs, proc, SCRATCH),
+            expect(FS_TYPE, lib.PROC_SUPER_MAGIC, 8, errno=EPERM),
+            sys(lib.NR_close, proc),
         ],
     )
 

@@ -36,9 +36,7 @@ _OTHERS = 0o022  # a program that others than root may write to is not run
 _SET_UID = 0o4000
 
 
-def write(
-    pid: int, uid_mappings: Mappings, gid_mappings: Mappings, place: str = LINUX
-) -> None:
+def write(pid: int, uid_mappings: Mappings, gid_mappings: Mappings, place: str = LINUX) -> None:
     """Gives the new user namespace of `pid` its maps, and proves that it has them.
 
     `pid` is a child of ours that was not waited for, and dumpable if we are not privileged. Mappings are as in
@@ -49,9 +47,7 @@ def write(
     compare(pid, uid_mappings, gid_mappings, place)
 
 
-def compare(
-    pid: int, uid_mappings: Mappings, gid_mappings: Mappings, place: str = LINUX
-) -> None:
+def compare(pid: int, uid_mappings: Mappings, gid_mappings: Mappings, place: str = LINUX) -> None:
     """StepError unless the user namespace of `pid` has exactly these maps, however they are cut into lines."""
     for kind, mappings in (("gid", gid_mappings), ("uid", uid_mappings)):
         found = read_map(f"/proc/{pid}/{kind}_map", kind, place)

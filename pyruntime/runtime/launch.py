@@ -125,7 +125,7 @@ class Launch:
             elif message.type == channel.TERMINAL:
                 self._take_terminal(message)
             elif message.type == channel.COPY:
-                self._copy_up(*message.fds)
+                self._copy_up(*message.fds, owner=bool(message.number))
             elif message.type == channel.COPIED:
                 self._let_go_on()
             elif message.type == channel.ERROR:
@@ -169,11 +169,11 @@ class Launch:
         else:
             self.terminal_fd = message.fds[0]
 
-    def _copy_up(self, source: int, target: int) -> None:
+    def _copy_up(self, source: int, target: int, *, owner: bool) -> None:
         from pyruntime.runtime.copying import copy_tree
 
         try:
-            copy_tree(source, target)
+            copy_tree(source, target, owner=owner)
         except OSError as error:
             number = error.errno or 0
             raise StepError(f"tmpcopyup: {strerror(number)}", "/mounts", errno=number) from error

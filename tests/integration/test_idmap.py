@@ -84,7 +84,9 @@ def test_owners_are_mapped(bundle: Bundle, source: Path, option: str) -> None:
 
 
 def test_what_the_container_makes_is_mapped_back(bundle: Bundle, source: Path) -> None:
-    bundle.add("mounts", mapped_entry(source, "idmap")).set("process.user", {"uid": 1007, "gid": 3008})
+    bundle.add("mounts", mapped_entry(source, "idmap")).set(
+        "process.user", {"uid": 1007, "gid": 3008}
+    )
     outcome = run(bundle.inside("create", "/m/new", "text"))
     assert outcome.lines[0]["errno"] == "", str(outcome)
     facts = (source / "new").stat()
@@ -92,7 +94,9 @@ def test_what_the_container_makes_is_mapped_back(bundle: Bundle, source: Path) -
 
 
 def test_who_is_not_in_the_maps_makes_nothing(bundle: Bundle, source: Path) -> None:
-    outcome = run(bundle.add("mounts", mapped_entry(source, "idmap")).inside("create", "/m/new", "x"))
+    outcome = run(
+        bundle.add("mounts", mapped_entry(source, "idmap")).inside("create", "/m/new", "x")
+    )
     assert outcome.lines[0]["errno"] == "EOVERFLOW"
     assert not (source / "new").exists()
 

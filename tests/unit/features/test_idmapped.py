@@ -108,7 +108,9 @@ def test_no_mapping_nobody_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("number", "words"), [(22, "invalid argument"), (1, "operation not perm")])
 def test_what_the_kernel_refuses(monkeypatch: pytest.MonkeyPatch, number: int, words: str) -> None:
     Kernel(monkeypatch, number)
-    with pytest.raises(StepError, match=rf"/m` \(/mounts/0\): it cannot be id-mapped: {words}") as e:
+    with pytest.raises(
+        StepError, match=rf"/m` \(/mounts/0\): it cannot be id-mapped: {words}"
+    ) as e:
         run(planned(document(entry("idmap", uidMappings=ROWS, gidMappings=ROWS))))
     assert e.value.pointer == "/mounts/0" and e.value.hint
 
