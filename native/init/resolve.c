@@ -6,18 +6,6 @@
 #include <linux/stat.h>
 #include "tape.h"
 
-#define O_WRONLY_  01
-#define O_CREAT_   0100
-#define O_EXCL_	   0200
-#define O_CLOEXEC_ 02000000
-#define O_PATH_	   010000000
-#if defined(__aarch64__)
-#define O_DIRECTORY_ 040000
-#define O_NOFOLLOW_  0100000
-#else
-#define O_DIRECTORY_ 0200000
-#define O_NOFOLLOW_  0400000
-#endif
 #define PATH_LIMIT  4096
 #define LINK_LIMIT  40
 #define RETRY_LIMIT 128	 /* a rename elsewhere makes the kernel answer EAGAIN */
@@ -26,7 +14,7 @@
 static long open_beneath(int root, const char *path, u64 flags, u64 resolve)
 {
 	struct open_how how = {
-		.flags = flags | O_CLOEXEC_,
+		.flags = flags | O_CLOEXEC,
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve,
 	};
 	long fd;
@@ -59,7 +47,7 @@ static long open_prefix(int root, struct walk *w, size_t length, u64 rules)
 	long fd;
 
 	w->path[length] = 0;
-	fd = open_beneath(root, w->path, O_PATH_, rules);
+	fd = open_beneath(root, w->path, O_PATH, rules);
 	w->path[length] = kept;
 	return fd;
 }
@@ -138,7 +126,7 @@ static long make_missing(int parent, struct walk *w, long how, u32 mode)
 		last++;
 	if (!w->path[last] && (how & HOW_MAKE_FILE)) {
 		fd = SYS(openat, parent, w->name,
-			 O_WRONLY_ | O_CREAT_ | O_EXCL_ | O_NOFOLLOW_ | O_CLOEXEC_, mode);
+			 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 		if (fd >= 0)
 			SYS(close, fd);
 		return fd < 0 ? fd : 0;
@@ -168,7 +156,7 @@ static long adopt_model(int model, long *how, u32 *mode)
 long resolve(int root, const char *path, long how, u32 mode, int model)
 {
 	const u64 rules = (how & HOW_NO_SYMLINKS) ? RESOLVE_NO_SYMLINKS : 0;
-	const u64 flags = O_PATH_ | ((how & HOW_DIRECTORY) ? O_DIRECTORY_ : 0u);
+	const u64 flags = O_PATH | ((how & HOW_DIRECTORY) ? O_DIRECTORY : 0u);
 	const size_t length = text_length(path);
 	struct walk w;
 	long fd, r;

@@ -18,13 +18,10 @@ from pyruntime.features.mount_options import NEEDS_MOUNT2, Options
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.plan.step import (
+    COPY,
     DIRECTORY,
     MAKE_DIRECTORY,
     NO_SYMLINKS,
-    SYNC,
-    At,
-    Buffer,
-    Pointers,
     Reg,
     Step,
     builtin,
@@ -32,7 +29,6 @@ from pyruntime.plan.step import (
     jump,
     load,
     resolve,
-    store,
     sys,
 )
 
@@ -44,10 +40,6 @@ if TYPE_CHECKING:
     from pyruntime.features.site import Site
 
 EPERM, ENOENT = 1, 2
-COPY, COPIED = (
-    ord("C"),
-    ord("P"),
-)  # messages of the copy-up: two descriptors, and the wait for its end
 FSCONFIG_LIMIT = 256  # bytes of a string the kernel takes, its NUL included
 
 # lxcfs puts its own files over these; everything else beneath /proc is the kernel's.
@@ -113,7 +105,8 @@ def new_file_system(
         ops += [expect(mode, -1, skip=1), jump(1), sys(lib.NR_fchmodat, fd, ".", mode)]
     if options.copy_up:
         owner = not any(word.startswith(("uid=", "gid=")) for word in options.data)
-        ops += _copy_up(where, fd, mode, site, owner=owner)
+        # Of a directory that was not there nothing can be copied.
+        ops += [expect(mode, -1, skip=1), jump(1), builtin(COPY, where, fd, int(owner))]
     ops += propagate(fd, options)
     if attached:
         ops += [*remembered(fd, target, pointer, site), sys(lib.NR_close, where)]
@@ -242,25 +235,6 @@ def remount(target: str, options: Options, site: Site) -> list[Any]:
     if options.set or options.clear:
         ops.append(set_attributes(fd, options.set, options.clear))
     return [*ops, *set_all(fd, options), *propagate(fd, options), sys(lib.NR_close, fd)]
-
-
-def _copy_up(where: Reg, fd: Reg, mode: Reg, site: Site, *, owner: bool) -> list[Any]:
-    """tmpcopyup: the host fills the new tmpfs from what it will cover, by the two descriptors (runtime/copying.py)."""
-    message = Buffer(bytes((COPY, 0, 0, 0, owner, 0, 0, 0)) + bytes(4))
-    rights = (
-        (24).to_bytes(8, "little")
-        + lib.SOL_SOCKET.to_bytes(4, "little")
-        + lib.SCM_RIGHTS.to_bytes(4, "little")
-    )
-    control = Buffer(rights + bytes(8))
-    envelope = Pointers((0, 0, Pointers((message, len(message.data))), 1, control, 24, 0))
-    there = [
-        store(At(control, 16), where, 4),
-        store(At(control, 20), fd, 4),
-        sys(lib.NR_sendmsg, site.socket_fd, envelope),
-        builtin(SYNC, site.socket_fd, COPIED),
-    ]
-    return [expect(mode, -1, skip=1), jump(len(there)), *there]
 
 
 def _by_mount2(

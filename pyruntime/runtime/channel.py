@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
 HEADER = Struct("<BBHiI")
 PACKET = 2048
-ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC, COPY, COPIED, CLONED = (
-    ord(letter) for letter in "ERSFXCPK"
-)
-FDS = {TERMINAL: 1, COPY: 2}
+ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC, CLONED = (ord(letter) for letter in "ERSFXK")
+FDS = {TERMINAL: 1}
 """How many descriptors come with a message; none with any other."""
 NO_STEP = 0xFFFF
 
@@ -48,7 +46,7 @@ class Channel:
 
     def receive(self, stage_fd: int = -1) -> Message | None:
         """The next message; None when the init is gone, or the stage behind `stage_fd` is and said nothing.
-        Descriptors come with two kinds only (FDS)."""
+        Descriptors come with one kind only (FDS)."""
         if stage_fd >= 0 and not self._has_message(stage_fd):
             return None
         room = _socket.CMSG_SPACE(8 * 4)

@@ -124,10 +124,6 @@ class Launch:
                 self._adopt(message.number)
             elif message.type == channel.TERMINAL:
                 self._take_terminal(message)
-            elif message.type == channel.COPY:
-                self._copy_up(*message.fds, owner=bool(message.number))
-            elif message.type == channel.COPIED:
-                self._let_go_on()
             elif message.type == channel.ERROR:
                 raise channel.failure(message, self.init_steps, host.site.container_id)
             else:
@@ -168,18 +164,6 @@ class Launch:
                 posix.close(message.fds[0])
         else:
             self.terminal_fd = message.fds[0]
-
-    def _copy_up(self, source: int, target: int, *, owner: bool) -> None:
-        from pyruntime.runtime.copying import copy_tree
-
-        try:
-            copy_tree(source, target, owner=owner)
-        except OSError as error:
-            number = error.errno or 0
-            raise StepError(f"tmpcopyup: {strerror(number)}", "/mounts", errno=number) from error
-        finally:
-            posix.close(source)
-            posix.close(target)
 
     def unexpected_end(self) -> Exception:
         """The init is gone without a word: why."""
