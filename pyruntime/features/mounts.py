@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 PROPERTIES = ("mounts",)
 
-EPERM = 1
+EPERM, ENOTDIR, EINVAL = 1, 20, 22
 
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -160,7 +160,20 @@ def _bind(
     ops += propagate(tree, options)
     ops += attach(tree, fd, target, pointer, site)
     ops.append(sys(lib.NR_close, tree))
-    yield Step(moments.MOUNT, pointer, f"mount `{source}` on `{target}`", ops)
+    text = f"mount `{source}` on `{target}`"
+    yield Step(moments.MOUNT, pointer, text, ops, failure=_unlike(text, pointer))
+
+
+def _unlike(text: str, pointer: str) -> Callable[[int, bytes], Exception]:
+    """move_mount(2) has EINVAL where mount(2) had ENOTDIR, which is what engines and people look for."""
+
+    def failure(number: int, _: bytes) -> Exception:
+        words, hint = f"{text} ({pointer}): ", None
+        if number == EINVAL:
+            number, hint = ENOTDIR, "a directory goes on a directory, and a file on a file"
+        return StepError(words + strerror(number), pointer, "container", number, hint)
+
+    return failure
 
 
 def _locked(text: str, pointer: str) -> Callable[[int, bytes], Exception]:

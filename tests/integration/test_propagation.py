@@ -175,6 +175,58 @@ def test_several_words_in_a_row(bundle: Bundle, volume: Path) -> None:
     assert seen.mount("/m").propagation == BOTH
 
 
+@pytest.fixture
+def shared_tree(tmp_path: Path) -> Iterator[Path]:
+    top = tmp_path / "shared"
+    top.mkdir()
+    kernel.mount("shared", str(top), "tmpfs")
+    kernel.mount("", str(top), flags=kernel.MS_SHARED)
+    (top / "sub").mkdir()
+    kernel.mount("sub", str(top / "sub"), "tmpfs")
+    yield top
+    kernel.umount(str(top))
+
+
+@pytest.mark.parametrize(
+    ("option", "top", "sub"),
+    [
+        ("private", set(), {"master"}),
+        ("rprivate", set(), set()),
+        ("slave", {"master"}, {"master"}),
+        ("rslave", {"master"}, {"master"}),
+        ("unbindable", {"unbindable"}, {"master"}),
+        ("runbindable", {"unbindable"}, {"unbindable"}),
+        ("shared", {"shared", "master"}, {"master"}),
+        ("rshared", {"shared", "master"}, {"shared", "master"}),
+    ],
+)
+def test_a_volume_with_another_below(
+    bundle: Bundle, shared_tree: Path, option: str, top: set[str], sub: set[str]
+) -> None:
+    seen = report(bundle.bind(shared_tree, "/m", option))
+    assert seen.mount("/m").propagation == top
+    assert seen.mount("/m/sub").propagation == sub
+
+
+def test_rshared_mounts_reach_the_host(bundle: Bundle, tmp_path: Path) -> None:
+    """With a shared root a mount made in the container shows up on the host's side of a shared volume."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    kernel.mount("shared", str(volume), "tmpfs")
+    kernel.mount("", str(volume), flags=kernel.MS_SHARED)
+    (volume / "sub").mkdir()
+    bundle.privileged().bind(volume, "/volume", "rshared").set("linux.rootfsPropagation", "shared")
+    try:
+        outcome = run(
+            bundle.inside("syscall", "165", "s:none", "s:/volume/sub", "s:tmpfs", "0", "0")
+        )
+        assert outcome.lines[0]["errno"] == "", str(outcome)
+        assert any(mount.point == str(volume / "sub") for mount in facts.own_mounts())
+        kernel.umount(str(volume / "sub"))
+    finally:
+        kernel.umount(str(volume))
+
+
 # --no-pivot
 
 
