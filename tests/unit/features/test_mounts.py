@@ -158,7 +158,7 @@ def test_a_tmpfs_by_mount2_is_like_any_other() -> None:
     """It takes its target's mode, is filled from it, and turns read-only late."""
     plan = mounted("silent", "tmpcopyup", "ro", "rshared", kind="tmpfs")
     assert plan.named("/mounts/0", "mount")[0][3] == 1 << 15
-    assert plan.named("/mounts/0", "fchmodat") and plan.named("/mounts/0", "sendmsg")
+    assert plan.named("/mounts/0", "fchmodat") and plan.named("/mounts/0", "COPY")
     assert plan.calls("/mounts/0", moments.LATE_READONLY)[0][4] == (1, 0, 0, 0)
     assert (RECURSIVE, 0, 0, PROPAGATION["shared"]) in attributes(plan)
 
