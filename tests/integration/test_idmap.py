@@ -244,6 +244,13 @@ def test_a_file_system_that_cannot_be_mapped(bundle: Bundle, path: str) -> None:
     assert f"/mounts/{number}" in words and "invalid argument" in words
 
 
+def test_a_map_the_kernel_does_not_take(bundle: Bundle, source: Path) -> None:
+    """Longer than a page; the process that was to hold it is gone, too."""
+    lines = tuple(Map(100000 + 2 * number, 1000000 + 2 * number, 1) for number in range(300))
+    words = refused(bundle.add("mounts", entry(source, "idmap", uids=ONE, gids=lines)))
+    assert "/mounts/3/gidMappings" in words and "invalid argument" in words
+
+
 def test_one_that_cannot_be_mapped_below(bundle: Bundle, source: Path) -> None:
     """ridmap is all or nothing; idmap does not look there."""
     (source / "sub").mkdir()

@@ -111,8 +111,11 @@ def test_extended_attributes(source: Path, target: Path) -> None:
     (source / "file").write_text("")
     (source / "directory").mkdir()
     for place in (source, source / "file", source / "directory"):
-        os.setxattr(place, "user.one", place.name.encode())
-        os.setxattr(place, "user.empty", b"")
+        try:
+            os.setxattr(place, "user.one", place.name.encode())
+            os.setxattr(place, "user.empty", b"")
+        except OSError as problem:
+            pytest.skip(f"no such attributes where the tests keep their files: {problem}")
     assert copy(source, target) is None
     for name, value in (("", b"source"), ("file", b"file"), ("directory", b"directory")):
         assert os.getxattr(target / name, "user.one") == value
