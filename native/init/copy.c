@@ -1,8 +1,8 @@
 /* tmpcopyup: a new tmpfs is filled from the directory it covers, by descriptors, with the rights
  * and the ids of the container. The tree is the image's: nothing is followed, nothing of it is
  * opened that could wait or act (security: R-23). Links stay links, holes stay holes; owners,
- * modes, times and extended attributes come along; devices and sockets are left out; the room is
- * the tmpfs's. */
+ * modes, times and extended attributes come along; devices, sockets and fifos are left out; the
+ * room is the tmpfs's. */
 #include <linux/fcntl.h>
 #include <linux/stat.h>
 #include "tape.h"
@@ -10,9 +10,9 @@
 #define READING	    (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 #define MAKING	    (O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC)
 #define DEPTH	    256 /* directories within each other; a deeper tree is somebody's trap */
-#define BLOCK	    (1ul << 20)
-#define SEEK_DATA_  3
-#define SEEK_HOLE_  4
+#define BLOCK	    (1l << 20)
+#define SEEK_DATA   3
+#define SEEK_HOLE   4
 #define OVERFLOW_ID 65534 /* how an owner is shown that the user namespace does not know */
 
 struct entry { /* getdents64(2) */
@@ -75,32 +75,27 @@ static long copy_data(int from, int to, long size)
 {
 	long at = 0, end, n;
 
-	for (;;) {
-		at = SYS(lseek, from, at, SEEK_DATA_);
-		if (at == -PR_ENXIO)
-			return SYS(ftruncate, to, size);
-		end = at < 0 ? at : SYS(lseek, from, at, SEEK_HOLE_);
-		if (end < 0)
-			return end;
-		if ((n = SYS(lseek, from, at, 0)) < 0 || (n = SYS(lseek, to, at, 0)) < 0)
+	while ((at = SYS(lseek, from, at, SEEK_DATA)) >= 0) {
+		end = SYS(lseek, from, at, SEEK_HOLE);
+		n = end < 0 ? end : SYS(lseek, from, at, 0);
+		if (n < 0 || (n = SYS(lseek, to, at, 0)) < 0)
 			return n;
-		while (at < end) {
-			const u64 rest = (u64)(end - at);
-			n = SYS(sendfile, to, from, 0, rest < BLOCK ? rest : BLOCK);
+		for (; at < end; at += n) {
+			n = SYS(sendfile, to, from, 0, end - at < BLOCK ? end - at : BLOCK);
 			if (n == -PR_EINTR)
-				continue;
-			if (n <= 0)
+				n = 0;
+			else if (n <= 0)
 				return n; /* somebody made it shorter meanwhile */
-			at += n;
 		}
 	}
+	return at == -PR_ENXIO ? SYS(ftruncate, to, size) : at;
 }
 
 /* A file or a directory, whichever it still is. */
 static long copy_content(struct player *p, int from, const char *name, int to,
 			 const struct statx *st, int depth)
 {
-	const int is_directory = (st->stx_mode & S_IFMT) == S_IFDIR;
+	const int is_directory = S_ISDIR(st->stx_mode);
 	const long flags = READING | (is_directory ? O_DIRECTORY : 0);
 	const long in = SYS(openat, from, name, flags);
 	struct statx found;
@@ -125,25 +120,16 @@ static long copy_content(struct player *p, int from, const char *name, int to,
 	return r;
 }
 
-/* A link or a fifo: there is nothing to open. */
-static long copy_node(int from, const char *name, int to, const struct statx *st)
+static long copy_link(int from, const char *name, int to, const struct statx *st)
 {
-	const int is_link = (st->stx_mode & S_IFMT) == S_IFLNK;
-	long r;
+	long r = SYS(readlinkat, from, name, value, sizeof value - 1);
 
-	if (is_link) {
-		r = SYS(readlinkat, from, name, value, sizeof value - 1);
-		if (r < 0)
-			return r;
-		value[r] = 0;
-		r = SYS(symlinkat, value, to, name);
-	} else {
-		r = SYS(mknodat, to, name, S_IFIFO | 0600, 0);
-	}
+	if (r < 0)
+		return r;
+	value[r] = 0;
+	r = SYS(symlinkat, value, to, name);
 	if (!r)
 		r = SYS(fchownat, to, name, st->stx_uid, st->stx_gid, AT_SYMLINK_NOFOLLOW);
-	if (!r && !is_link)
-		r = SYS(fchmodat, to, name, st->stx_mode & 0777);
 	return r ? r : set_times(to, name, st, AT_SYMLINK_NOFOLLOW);
 }
 
@@ -155,26 +141,9 @@ static long copy_entry(struct player *p, int from, const char *name, int to, int
 
 	if (r < 0 || (dots && !name[dots]))
 		return r; /* `.` and `..` are nobody's entries */
-	switch (st.stx_mode & S_IFMT) {
-	case S_IFDIR:
-	case S_IFREG:
+	if (S_ISDIR(st.stx_mode) || S_ISREG(st.stx_mode))
 		return copy_content(p, from, name, to, &st, depth);
-	case S_IFLNK:
-	case S_IFIFO:
-		return copy_node(from, name, to, &st);
-	default:
-		return 0;
-	}
-}
-
-/* The first name that failed, for the message. */
-static long blame(struct player *p, const char *name, long error)
-{
-	if (!p->text_length) {
-		p->text_length = (u32)text_length(name);
-		memcpy(p->text, name, p->text_length);
-	}
-	return error;
+	return S_ISLNK(st.stx_mode) ? copy_link(from, name, to, &st) : 0;
 }
 
 static long copy_directory(struct player *p, int from, int to, int depth)
@@ -189,8 +158,13 @@ static long copy_directory(struct player *p, int from, int to, int depth)
 			const struct entry *e = (const void *)(room + at);
 			at += e->length;
 			r = copy_entry(p, from, e->name, to, depth);
-			if (r < 0 && r != -PR_ENOENT) /* removed meanwhile */
-				return blame(p, e->name, r);
+			if (!r || r == -PR_ENOENT)
+				continue; /* removed meanwhile */
+			if (!p->text_length) {
+				p->text_length = (u32)text_length(e->name);
+				memcpy(p->text, e->name, p->text_length);
+			}
+			return r;
 		}
 	return size;
 }
@@ -201,12 +175,10 @@ long copy_tree(struct player *p, int source, int target, long owner)
 	const long in = SYS(openat, source, ".", READING | O_DIRECTORY);
 	const long out = SYS(openat, target, ".", READING | O_DIRECTORY);
 	struct statx st;
-	long r = in < 0	   ? in
-		 : out < 0 ? out
-			   : SYS(statx, in, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st);
+	long r = in < 0 ? in : SYS(statx, in, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st);
 
 	if (!r)
-		r = copy_directory(p, (int)in, (int)out, DEPTH);
+		r = out < 0 ? out : copy_directory(p, (int)in, (int)out, DEPTH);
 	if (!r && owner)
 		r = SYS(fchown, out, st.stx_uid, st.stx_gid);
 	if (!r)
