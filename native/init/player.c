@@ -167,6 +167,8 @@ long execute(struct player *p, const struct insn *i, const long *a, long *value)
 		become(p, i, a);
 	case OP_CLONE:
 		return clone_sibling(p, (int)a[0], (u64)a[1], i->step);
+	case OP_COPY:
+		return copy_tree(p, (int)a[0], (int)a[1], a[2]);
 	default:
 		return -PR_EBADMSG;
 	}

@@ -18,6 +18,7 @@ enum {
 	PR_ENOENT = 2,
 	PR_EINTR = 4,
 	PR_EIO = 5,
+	PR_ENXIO = 6,
 	PR_E2BIG = 7,
 	PR_EAGAIN = 11,
 	PR_ENOMEM = 12,
@@ -29,8 +30,10 @@ enum {
 	PR_ENAMETOOLONG = 36,
 	PR_ENOSYS = 38,
 	PR_ELOOP = 40,
+	PR_ENODATA = 61,
 	PR_ETIME = 62,
 	PR_EBADMSG = 74,
+	PR_EOPNOTSUPP = 95,
 };
 
 #if defined(__x86_64__)

@@ -52,6 +52,7 @@ enum op {
 	OP_WAIT,    /* fd, report fd */
 	OP_EXEC,    /* path, argv, envp, report fd */
 	OP_CLONE,   /* socket, flags of new namespaces: goes on in a child of our parent */
+	OP_COPY,    /* covered directory, tmpfs, whether it gets the owner: fills it */
 	OP_COUNT,
 };
 
@@ -90,6 +91,7 @@ long look_up(const char *name, const char *path, char *to, size_t size);
 long synchronise(struct player *p, int socket, long code, u16 step);
 long clone_sibling(struct player *p, int socket, u64 namespaces, u16 step);
 long wait_for_start(int fd);
+long copy_tree(struct player *p, int source, int target, long owner);
 void send_message(int fd, u8 type, u16 step, i32 number, const char *text, u32 length);
 int kind_of(const struct insn *i, int argument);
 long execute(struct player *p, const struct insn *i, const long *a, long *value);

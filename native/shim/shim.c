@@ -210,9 +210,15 @@ int pr_open_tree(int fd, const char *path, unsigned int flags)
 	return (int)SYS(open_tree, fd, path, flags);
 }
 
-int pr_mount_setattr(int fd, unsigned int flags, uint64_t set, uint64_t clear, uint64_t propagation)
+int pr_mount_setattr(int fd, unsigned int flags, uint64_t set, uint64_t clear, uint64_t propagation,
+		     int userns_fd)
 {
-	struct mount_attr attr = { .attr_set = set, .attr_clr = clear, .propagation = propagation };
+	struct mount_attr attr = {
+		.attr_set = set,
+		.attr_clr = clear,
+		.propagation = propagation,
+		.userns_fd = (uint64_t)userns_fd,
+	};
 
 	return (int)SYS(mount_setattr, fd, "", flags | AT_EMPTY_PATH, &attr, sizeof attr);
 }

@@ -30,11 +30,13 @@ EPERM, ENOENT, EBUSY, EEXIST = 1, 2, 16, 17
 def plan(
     mount: dict[str, Any], options: Options, target: str, pointer: str, site: Site
 ) -> Iterator[Step]:
+    options.flatten()
     if not any(not hierarchy.unified for hierarchy in site.layout.hierarchies):
         yield _unified(options, target, pointer, site)
         return
     top = {"type": "tmpfs", "source": "tmpfs"}
     first = Options((*ALWAYS, "mode=755", *(["ro"] if options.read_only else [])))
+    first.propagation = options.propagation
     steps = list(new_file_system(top, first, target, pointer, site))
     yield steps[0]
     attributes = Options((*ALWAYS, *(["ro"] if options.read_only else []))).set
@@ -50,6 +52,7 @@ def plan(
                 set_attributes(fd, attributes),
             ]
         ops += [
+            *propagate(fd, options),
             resolve(site.root, path, where, MAKE_DIRECTORY | DIRECTORY),
             sys(lib.NR_move_mount, fd, "", where, "", MOVE_FLAGS),
             sys(lib.NR_close, where),

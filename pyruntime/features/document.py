@@ -32,7 +32,6 @@ def report() -> dict[str, Any]:
         "linux": {
             "apparmor": {"enabled": False},
             "selinux": {"enabled": False},
-            "mountExtensions": {"idmap": {"enabled": False}},
         },
         "annotations": {"io.pyruntime.version": __version__},
         "potentiallyUnsafeConfigAnnotations": [],

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 ESTALE = 116
+PROC_ROOT = 1  # inode of the root of a procfs (PROC_ROOT_INO)
 
 STATX_SIZE = 256
 STATX_MODE, STATX_INODE, STATX_RDEV_MAJOR, STATX_RDEV_MINOR = 28, 32, 128, 132

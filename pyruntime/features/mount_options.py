@@ -37,18 +37,25 @@ ATTRIBUTES = {
     "nostrictatime": (0, _ATIME),
 }
 
-# Flags of the file system context; those fsconfig(2) does not know go by mount(2).
+# Flags of the file system: (to set, to clear) for mount(2); fsconfig(2) takes the words themselves.
 CONTEXT = {
-    "sync": "sync",
-    "async": "async",
-    "dirsync": "dirsync",
-    "lazytime": "lazytime",
-    "nolazytime": "nolazytime",
-    "mand": "mand",
-    "nomand": "nomand",
+    "sync": (lib.MS_SYNCHRONOUS, 0),
+    "async": (0, lib.MS_SYNCHRONOUS),
+    "dirsync": (lib.MS_DIRSYNC, 0),
+    "lazytime": (lib.MS_LAZYTIME, 0),
+    "nolazytime": (0, lib.MS_LAZYTIME),
+    "mand": (lib.MS_MANDLOCK, 0),
+    "nomand": (0, lib.MS_MANDLOCK),
 }
-BY_MOUNT2 = {"iversion": 1 << 23, "noiversion": 0}
-NOTHING = ("defaults", "silent", "loud")
+# fsconfig(2) has no words for these.
+BY_MOUNT2 = {
+    "iversion": (lib.MS_I_VERSION, 0),
+    "noiversion": (0, lib.MS_I_VERSION),
+    "silent": (lib.MS_SILENT, 0),
+    "loud": (0, lib.MS_SILENT),
+}
+NEEDS_MOUNT2 = lib.MS_I_VERSION | lib.MS_SILENT
+NOTHING = ("defaults",)
 
 PROPAGATION = {
     "shared": (lib.MS_SHARED, False),
@@ -61,27 +68,35 @@ PROPAGATION = {
     "runbindable": (lib.MS_UNBINDABLE, True),
 }
 
-SPECIAL = ("bind", "rbind", "remount", "tmpcopyup")
-LATER = ("idmap", "ridmap")
+SPECIAL = ("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap")
 
 
 class Options:
     """One mount's options, sorted."""
 
     __slots__ = ("set", "clear", "set_all", "clear_all", "context", "flags2", "propagation", "bind", "recursive",
-                 "remount", "copy_up", "unsupported", "data", "read_only")  # fmt: skip
+                 "remount", "copy_up", "idmap", "data")  # fmt: skip
 
     def __init__(self, words: Iterable[str]) -> None:
         self.set = self.clear = self.set_all = self.clear_all = 0
-        self.flags2 = 0
+        self.flags2 = 0  # of mount(2)
         self.context: list[str] = []
         self.propagation: list[tuple[int, bool]] = []
         self.bind = self.recursive = self.remount = self.copy_up = False
-        self.unsupported: list[str] = []
+        self.idmap = ""  # the word that asks for it
         self.data: list[str] = []
         for word in words:
             self._add(word)
-        self.read_only = bool(self.set & lib.MOUNT_ATTR_RDONLY)
+
+    @property
+    def read_only(self) -> bool:
+        return bool(self.set & lib.MOUNT_ATTR_RDONLY)
+
+    def flatten(self) -> None:
+        """Of a file system that is made there is nothing below yet: recursive options are plain ones."""
+        self.set = self.set & ~self.clear_all | self.set_all
+        self.clear = self.clear & ~self.set_all | self.clear_all
+        self.set_all = self.clear_all = 0
 
     def _add(self, word: str) -> None:
         attribute = ATTRIBUTES.get(word)
@@ -96,15 +111,16 @@ class Options:
             self.clear_all = self.clear_all & ~attribute[0] | attribute[1]
         elif word in CONTEXT:
             self.context.append(word)
+            self.flags2 = self.flags2 & ~CONTEXT[word][1] | CONTEXT[word][0]
         elif word in BY_MOUNT2:
-            self.flags2 |= BY_MOUNT2[word]
+            self.flags2 = self.flags2 & ~BY_MOUNT2[word][1] | BY_MOUNT2[word][0]
         elif word in SPECIAL:
             self.bind |= word in ("bind", "rbind")
             self.copy_up |= word == "tmpcopyup"
             self.recursive |= word == "rbind"
             self.remount |= word == "remount"
-        elif word in LATER:
-            self.unsupported.append(word)
+            if word in ("idmap", "ridmap"):
+                self.idmap = word
         elif word not in NOTHING:
             self.data.append(word)
 

@@ -11,18 +11,17 @@ from pyruntime.features.fields import (
     MOVE_FLAGS,
     SCRATCH,
     mount_id_of,
-    send_descriptors,
     set_attributes,
     statx_of,
 )
-from pyruntime.features.mount_options import Options
+from pyruntime.features.mount_options import NEEDS_MOUNT2, Options
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.plan.step import (
+    COPY,
     DIRECTORY,
     MAKE_DIRECTORY,
     NO_SYMLINKS,
-    SYNC,
     Reg,
     Step,
     builtin,
@@ -35,16 +34,12 @@ from pyruntime.plan.step import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from pyruntime.features.site import Site
 
 EPERM, ENOENT = 1, 2
-COPY, COPIED = (
-    ord("C"),
-    ord("P"),
-)  # messages of the copy-up: two descriptors, and the wait for its end
 FSCONFIG_LIMIT = 256  # bytes of a string the kernel takes, its NUL included
 
 # lxcfs puts its own files over these; everything else beneath /proc is the kernel's.
@@ -84,28 +79,38 @@ def propagate(fd: Any, options: Options) -> list[Any]:
     return [set_attributes(fd, 0, 0, kind, recursive=deep) for kind, deep in options.propagation]
 
 
+def set_all(fd: Any, options: Options) -> list[Any]:
+    """The recursive options: of the mount and of all that is below it."""
+    if options.set_all or options.clear_all:
+        return [set_attributes(fd, options.set_all, options.clear_all, recursive=True)]
+    return []
+
+
 def new_file_system(
     mount: dict[str, Any], options: Options, target: str, pointer: str, site: Site
 ) -> Iterator[Step]:
     """A file system made by the init. Read-only tmpfs and /dev turn so late: devices and hooks still fill them."""
+    options.flatten()
     kind = mount["type"]
     late = options.read_only and (kind == "tmpfs" or target == "/dev")
     fd, where, mode = Reg(pointer), Reg("target"), Reg("mode")
     ops = _find_target(kind, where, mode, target, site)
-    if options.flags2 or any(
-        len(word.encode("utf-8", "surrogateescape")) >= FSCONFIG_LIMIT for word in options.data
-    ):
+    fallback = _fallback(kind, fd, options, site)
+    attached = not fallback and _needs_mount2(options, mount.get("source") or "")
+    if attached:
         ops += _by_mount2(mount, options, where, target, fd, site, late=late)
-        ops += remembered(fd, target, pointer, site)
     else:
-        ops += _by_context(mount, options, fd, _fallback(kind, fd, options, site), late=late)
-        if kind == "tmpfs" and not any(word.startswith("mode=") for word in options.data):
-            ops += [expect(mode, -1, skip=1), jump(1), sys(lib.NR_fchmodat, fd, ".", mode)]
-        if options.copy_up:
-            ops += _copy_up(where, fd, mode, site)
-        ops += propagate(fd, options)
-        if options.set_all or options.clear_all:
-            ops.append(set_attributes(fd, options.set_all, options.clear_all, recursive=True))
+        ops += _by_context(mount, options, fd, fallback, late=late)
+    if kind == "tmpfs" and not any(word.startswith("mode=") for word in options.data):
+        ops += [expect(mode, -1, skip=1), jump(1), sys(lib.NR_fchmodat, fd, ".", mode)]
+    if options.copy_up:
+        owner = not any(word.startswith(("uid=", "gid=")) for word in options.data)
+        # Of a directory that was not there nothing can be copied.
+        ops += [expect(mode, -1, skip=1), jump(1), builtin(COPY, where, fd, int(owner))]
+    ops += propagate(fd, options)
+    if attached:
+        ops += [*remembered(fd, target, pointer, site), sys(lib.NR_close, where)]
+    else:
         ops += attach(fd, where, target, pointer, site)
     text = f"mount `{mount.get('source') or kind}` on `{target}`"
     if late:
@@ -118,6 +123,13 @@ def new_file_system(
         )
     else:
         yield Step(moments.MOUNT, pointer, text, [*ops, sys(lib.NR_close, fd)])
+
+
+def _needs_mount2(options: Options, source: str) -> bool:
+    return bool(options.flags2 & NEEDS_MOUNT2) or any(
+        len(word.encode("utf-8", "surrogateescape")) >= FSCONFIG_LIMIT
+        for word in (source, *options.data)
+    )
 
 
 def _find_target(kind: str, where: Reg, mode: Reg, target: str, site: Site) -> list[Any]:
@@ -167,14 +179,9 @@ def _by_context(
     kind, source = mount["type"], mount.get("source") or mount["type"]
     attributes = options.set & ~lib.MOUNT_ATTR_RDONLY if late else options.set
     flags = ["ro"] if options.read_only and not late else []
-    set_string, refused = lib.FSCONFIG_SET_STRING, (EPERM,)
-    ops = [sys(lib.NR_fsconfig, context, set_string, "source", source, log=context)]
-    for word in flags + options.context + options.data:
-        key, equals, value = word.partition("=")
-        if equals:
-            ops.append(sys(lib.NR_fsconfig, context, set_string, key, value, log=context))
-        else:
-            ops.append(sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_FLAG, key, log=context))
+    refused = (EPERM,)
+    ops = configure(context, [f"source={source}"])
+    ops += configure(context, flags + options.context + options.data)
     create, close = lib.FSCONFIG_CMD_CREATE, sys(lib.NR_close, context)
     make = (lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, attributes)
     if not fallback:
@@ -197,13 +204,37 @@ def _by_context(
     ]
 
 
-def _copy_up(where: Reg, fd: Reg, mode: Reg, site: Site) -> list[Any]:
-    """tmpcopyup: the host fills the new tmpfs from what it will cover, by the two descriptors (runtime/copying.py)."""
-    there = [
-        *send_descriptors(site.socket_fd, COPY, where, fd),
-        builtin(SYNC, site.socket_fd, COPIED),
-    ]
-    return [expect(mode, -1, skip=1), jump(len(there)), *there]
+def configure(context: Reg, words: Iterable[str]) -> list[Any]:
+    """One fsconfig(2) per option."""
+    ops = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals:
+            how: tuple[Any, ...] = (lib.FSCONFIG_SET_STRING, key, value)
+        else:
+            how = (lib.FSCONFIG_SET_FLAG, key)
+        ops.append(sys(lib.NR_fsconfig, context, *how, log=context))
+    return ops
+
+
+def remount(target: str, options: Options, site: Site) -> list[Any]:
+    """Flags of the mount are the mount's alone, `ro` as well: the file system may be one of the host's, with other
+    mounts. What belongs to the file system is changed in place. What is not named stays as it is."""
+    fd, context = Reg("target"), Reg("context")
+    ops = [resolve(site.root, target, fd)]
+    words = options.context + options.data
+    if words and not options.bind:
+        flags = lib.FSPICK_CLOEXEC | lib.FSPICK_EMPTY_PATH
+        change = lib.FSCONFIG_CMD_RECONFIGURE
+        ops += [
+            sys(lib.NR_fspick, fd, "", flags, out=context),
+            *configure(context, words),
+            sys(lib.NR_fsconfig, context, change, log=context),
+            sys(lib.NR_close, context),
+        ]
+    if options.set or options.clear:
+        ops.append(set_attributes(fd, options.set, options.clear))
+    return [*ops, *set_all(fd, options), *propagate(fd, options), sys(lib.NR_close, fd)]
 
 
 def _by_mount2(
@@ -217,7 +248,7 @@ def _by_mount2(
     late: bool,
 ) -> list[Any]:
     """For what fsconfig cannot carry: mount(2) on `.` of the target's descriptor, then attributes by descriptor."""
-    data = ",".join([*options.context, *options.data])
+    flags = options.flags2 | (lib.MS_RDONLY if options.read_only and not late else 0)
     return [
         sys(lib.NR_fchdir, where),
         sys(
@@ -225,14 +256,12 @@ def _by_mount2(
             mount.get("source") or mount["type"],
             ".",
             mount["type"],
-            options.flags2,
-            data or 0,
+            flags,
+            ",".join(options.data) or 0,
         ),
         sys(lib.NR_chdir, "/"),
-        sys(lib.NR_close, where),
         resolve(site.root, target, fd),
         set_attributes(
             fd, options.set & ~lib.MOUNT_ATTR_RDONLY if late else options.set, options.clear
         ),
-        *propagate(fd, options),
     ]

@@ -14,11 +14,15 @@ from pyruntime.features.fields import (
     AT_EMPTY,
     DEV_MAJOR,
     DEV_MINOR,
+    FS_TYPE,
     INODE,
     MOUNT_ID,
     MOVE_FLAGS,
+    PROC_ROOT,
     SCRATCH,
     is_still_at,
+    mount_id_of,
+    open_beneath,
     set_attributes,
     statx_of,
 )
@@ -26,7 +30,18 @@ from pyruntime.features.propagation import PROPAGATIONS, default_propagation
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import Reg, Step, expect, jump, load, sys
+from pyruntime.plan.step import (
+    DIRECTORY,
+    END,
+    NO_SYMLINKS,
+    Reg,
+    Step,
+    expect,
+    jump,
+    load,
+    resolve,
+    sys,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +52,8 @@ if TYPE_CHECKING:
 
 PROPERTIES = ("root.path", "root.readonly", "linux.rootfsPropagation")
 
-EACCES, EXDEV = 13, 18
+EPERM, ENOENT, EACCES, EBUSY, EXDEV, ENOTDIR, ELOOP = 1, 2, 13, 16, 18, 20, 40
+SHARED, UNBINDABLE = ("shared", "rshared"), ("unbindable", "runbindable")
 DIRECTORY_FLAGS = lib.O_PATH | lib.O_DIRECTORY | lib.O_NOFOLLOW | lib.O_CLOEXEC
 
 
@@ -62,12 +78,17 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     number, rootfs = site.root, site.rootfs
     isolated = site.has("mount")
+    asked = spec.get("linux", {}).get("rootfsPropagation") or ""
     propagation = default_propagation(spec) or lib.MS_SLAVE
+    # A peer group of the container's own is no longer the host's (config-linux.md, Rootfs Mount Propagation).
+    top = lib.MS_PRIVATE if asked in SHARED else propagation
 
     by_host = isolated and site.privileged
 
     def open_root(host: Any) -> None:
-        host.give(number, _open_tree(rootfs, propagation) if by_host else _open_directory(rootfs))
+        host.give(
+            number, _open_tree(rootfs, propagation, top) if by_host else _open_directory(rootfs)
+        )
 
     yield Step(moments.SOURCES, "/root/path", f"open the root `{rootfs}`", run=open_root)
     if not isolated:
@@ -84,7 +105,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         "keep mounts from reaching the host",
         [sys(lib.NR_mount, 0, "/", 0, propagation | lib.MS_REC, 0)],
     )
-    ops = _attach(site) if by_host else _clone_and_attach(site, propagation)
+    ops = _attach(site) if by_host else _clone_and_attach(site, propagation, top)
     yield Step(moments.ROOT, "/root/path", f"attach the root `{rootfs}`", ops)
     if spec["root"].get("readonly"):
         yield Step(
@@ -94,8 +115,8 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             [set_attributes(number, lib.MOUNT_ATTR_RDONLY)],
         )
     yield from _leave_old_root(spec, site)
-    asked = spec.get("linux", {}).get("rootfsPropagation")
-    if asked:
+    # Private and slave it is since it was cloned; again, recursively, would undo what the mounts ask for themselves.
+    if asked in SHARED or asked in UNBINDABLE:
         yield Step(
             moments.ROOT_PROPAGATION,
             "/linux/rootfsPropagation",
@@ -107,6 +128,9 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
 def check_steps(site: Site) -> Iterator[Step]:
     """After the last mount: each destination still leads to its mount, or to one that was put over it later."""
     ids = site.mount_ids
+    if any(pointer.startswith("/mounts/") for _, pointer, _ in ids):  # not the devices' own
+        yield _check_top(site)
+        yield _check_proc(site)
     for index, (destination, pointer, reg) in enumerate(ids):
         later = [other[2] for other in ids[index + 1 :]]
         wanted = [reg, *later] if len(ids) <= 40 else [reg]
@@ -121,6 +145,47 @@ def check_steps(site: Site) -> Iterator[Step]:
             f"check that `{destination}` is what was mounted",
             is_still_at(site.root, destination, wanted),
         )
+
+
+def _check_top(site: Site) -> Step:
+    """A destination may have been a link that leads to the root itself."""
+    top, mount = Reg("top"), Reg("mount")
+    text = "check that no mount covers the root"
+    return Step(
+        moments.CHECK,
+        "/mounts",
+        text,
+        [
+            *mount_id_of(site.root, mount),
+            open_beneath(site.root, "..", DIRECTORY_FLAGS, lib.RESOLVE_IN_ROOT, top),
+            statx_of(top),
+            sys(lib.NR_close, top),
+            expect(MOUNT_ID, mount, 8, errno=EBUSY),
+        ],
+    )
+
+
+def _check_proc(site: Site) -> Step:
+    """A link may have led a volume to /proc before procfs was there: what covers /proc is a procfs, as a whole."""
+    proc, mount = Reg("proc"), Reg("mount")
+    how = DIRECTORY | NO_SYMLINKS
+    return Step(
+        moments.CHECK,
+        "/mounts",
+        "check that nothing but procfs covers `/proc`",
+        [
+            *mount_id_of(site.root, mount),
+            resolve(site.root, "/proc", proc, how, ok=(ENOENT, ENOTDIR, ELOOP), skip=END),
+            statx_of(proc),
+            expect(MOUNT_ID, mount, 8, skip=2),
+            sys(lib.NR_close, proc),
+            jump(4),
+            expect(INODE, PROC_ROOT, 8, errno=EPERM),
+            sys(lib.NR_fstatfs, proc, SCRATCH),
+            expect(FS_TYPE, lib.PROC_SUPER_MAGIC, 8, errno=EPERM),
+            sys(lib.NR_close, proc),
+        ],
+    )
 
 
 def _open_directory(rootfs: str) -> int:
@@ -142,7 +207,7 @@ def _open_directory(rootfs: str) -> int:
     return fd
 
 
-def _open_tree(rootfs: str, propagation: int) -> int:
+def _open_tree(rootfs: str, propagation: int, top: int) -> int:
     directory = _open_directory(rootfs)
     try:
         tree = calls.open_tree(
@@ -151,6 +216,8 @@ def _open_tree(rootfs: str, propagation: int) -> int:
     finally:
         posix.close(directory)
     calls.mount_setattr(tree, lib.AT_RECURSIVE, propagation=propagation)
+    if top != propagation:
+        calls.mount_setattr(tree, 0, propagation=top)
     return tree
 
 
@@ -173,7 +240,7 @@ def _attach(site: Site) -> list[Any]:
     ]
 
 
-def _clone_and_attach(site: Site, propagation: int) -> list[Any]:
+def _clone_and_attach(site: Site, propagation: int, top: int) -> list[Any]:
     """Where the host may not clone the tree, the init does, from its own copy of the mount table."""
     at, tree = Reg("at"), Reg("tree")
     clone = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | lib.AT_RECURSIVE | AT_EMPTY
@@ -181,6 +248,7 @@ def _clone_and_attach(site: Site, propagation: int) -> list[Any]:
         *_find_place(site, at),
         sys(lib.NR_open_tree, at, "", clone, out=tree),
         set_attributes(tree, 0, 0, propagation, recursive=True),
+        *([set_attributes(tree, 0, 0, top)] if top != propagation else []),
         sys(lib.NR_move_mount, tree, "", at, "", MOVE_FLAGS),
         sys(lib.NR_dup3, tree, site.root, lib.O_CLOEXEC),
         sys(lib.NR_close, tree),

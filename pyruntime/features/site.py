@@ -82,6 +82,10 @@ class Site:
         self.handed.append(name)
         return self.first_fd + FIXED + len(self.handed) - 1
 
+    def number_of(self, name: str) -> int:
+        """Of a descriptor that was handed under that name."""
+        return self.first_fd + FIXED + self.handed.index(name)
+
     @property
     def procfs(self) -> Any:
         """A procfs whose root nobody can mount over: our own, or the host's where ours cannot be made. In a user

@@ -1,12 +1,13 @@
 """linux.uidMappings, linux.gidMappings: which ids of a user namespace are which of the host's (config-linux.md, User
 namespace mappings).
 
-Here are the kernel's rules for a map (user_namespaces(7)), so that a wrong one is refused before anything exists
-rather than by an EINVAL of the write. The maps of a new namespace are written by runtime/idmaps.py while its first
+What the kernel thinks of a map is in id_maps.py. The maps of a new namespace are written by runtime/idmaps.py while its first
 process waits; of a joined one they are compared with the real ones there.
 """
 
 from __future__ import annotations
+
+from pyruntime.features import id_maps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from pyruntime.plan.step import Step
 
 PROPERTIES = ("linux.uidMappings", "linux.gidMappings")
-
-MOST_LINES = 340  # UID_GID_MAP_MAX_EXTENTS of the kernel
-LAST_ID = 4294967294  # one more is (uid_t)-1, "no id"
 
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -33,7 +31,7 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         elif not rows and user and (is_new or any(maps.values())):
             words = name.removesuffix("Mappings") + " mappings"
             yield f"/linux/{name}", f"user namespaces enabled, but no {words} found"
-        yield from _rules_of_map(f"/linux/{name}", rows)
+        yield from id_maps.rules(f"/linux/{name}", rows)
     yield from _rules_of_user((spec.get("process") or {}).get("user") or {}, maps)
 
 
@@ -46,24 +44,6 @@ def _rules_of_user(user: dict[str, Any], maps: dict[str, Any]) -> Iterator[tuple
         rows = maps[f"{kind}Mappings"]
         if rows and not any(0 <= number - row["containerID"] < row["size"] for row in rows):
             yield f"/process/user/{name}", f"{kind} {number} is not in /linux/{kind}Mappings"
-
-
-def _rules_of_map(pointer: str, rows: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    if len(rows) > MOST_LINES:
-        yield pointer, f"{len(rows)} mappings; the kernel takes {MOST_LINES}"
-    for index, row in enumerate(rows):
-        if not row["size"]:
-            yield f"{pointer}/{index}/size", "a mapping of nothing"
-        for name in ("containerID", "hostID"):
-            if row[name] + row["size"] - 1 > LAST_ID:
-                yield f"{pointer}/{index}/{name}", f"the mapping goes beyond id {LAST_ID}"
-    for name in ("containerID", "hostID"):
-        order = sorted(range(len(rows)), key=lambda index: int(rows[index][name]))
-        for place in range(1, len(order)):
-            first, second = sorted(order[place - 1 : place + 1])
-            low, high = sorted((rows[first], rows[second]), key=lambda row: int(row[name]))
-            if low[name] + low["size"] > high[name]:
-                yield f"{pointer}/{second}", f"overlaps with mapping {first} ({name})"
 
 
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:

@@ -41,8 +41,12 @@ def open_tree(fd: int, path: str, flags: int) -> int:
     return _checked(lib.pr_open_tree(fd, _text(path), flags), "open_tree", path)
 
 
-def mount_setattr(fd: int, flags: int, set_: int = 0, clear: int = 0, propagation: int = 0) -> None:
-    _checked(lib.pr_mount_setattr(fd, flags, set_, clear, propagation), "mount_setattr")
+def mount_setattr(
+    fd: int, flags: int, set_: int = 0, clear: int = 0, propagation: int = 0, userns_fd: int = 0
+) -> None:
+    """What a descriptor stands for; the user namespace is that of MOUNT_ATTR_IDMAP."""
+    result = lib.pr_mount_setattr(fd, flags, set_, clear, propagation, userns_fd)
+    _checked(result, "mount_setattr")
 
 
 def fs_type(fd: int) -> int:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     WAIT,
     EXEC,
     CLONE,
-) = range(15)
+    COPY,
+) = range(16)
 
 # How RESOLVE may make what is missing (native/init/tape.h).
 MAKE_DIRECTORY, MAKE_FILE, MAKE_LIKE, NO_SYMLINKS, DIRECTORY = 1, 2, 4, 8, 16

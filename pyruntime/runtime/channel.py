@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
 HEADER = Struct("<BBHiI")
 PACKET = 2048
-ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC, COPY, COPIED, CLONED, LENT = (
-    ord(letter) for letter in "ERSFXCPKD"
-)
-FDS = {TERMINAL: 1, COPY: 2, LENT: 1}
+ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC, CLONED, LENT = (ord(letter) for letter in "ERSFXKD")
+FDS = {TERMINAL: 1, LENT: 1}
 """How many descriptors come with a message; none with any other."""
 NO_STEP = 0xFFFF
 

@@ -31,6 +31,7 @@ class Host:
         "task_fds",
         "join_fd",
         "fds",
+        "mapped",
         "pid",
         "pidfd",
         "init_exe",
@@ -56,6 +57,7 @@ class Host:
         self.task_fds: list[int] = []  # exec: v1 `tasks` files of the container's groups
         self.join_fd: int | None = None  # exec: the unified group
         self.fds: dict[int, int] = {}  # the init's number: our descriptor
+        self.mapped: dict[Any, int] = {}  # user namespaces of id-mapped mounts, by their maps
         self.pid = 0
         self.pidfd = -1
         self.init_exe = [0, 0]  # st_dev, st_ino of the init's memfd
@@ -113,6 +115,18 @@ class Host:
 
         idmaps.compare(self.pid, uids, gids)
 
+    def mapped_namespace(
+        self, uids: list[dict[str, Any]], gids: list[dict[str, Any]], pointer: str
+    ) -> int:
+        """A user namespace with these maps, ours to close; mounts with the same maps share one."""
+        from pyruntime.runtime import mapping
+
+        key = mapping.key(uids, gids)
+        if key not in self.mapped:
+            exposed = self.site.in_user_namespace
+            self.mapped[key] = mapping.make(uids, gids, pointer, dumpable=exposed)
+        return self.mapped[key]
+
     def ordered_fds(self) -> list[int]:
         """All handed descriptors in the order of their numbers, which have no gaps."""
         first = self.site.first_fd
@@ -120,7 +134,8 @@ class Host:
 
     def close_handed(self) -> None:
         """After the spawn the init has its copies."""
-        fds, self.fds = set(self.fds.values()), {}
+        fds, self.fds = {*self.fds.values(), *self.mapped.values()}, {}
+        self.mapped.clear()
         for fd in fds:
             posix.close(fd)
         if self.cgroup is not None:

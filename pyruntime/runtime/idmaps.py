@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 DIRECTORIES = (
     "/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/usr/local/sbin", "/sbin", "/run/wrappers/bin",
 )  # fmt: skip
-POINTERS = {"uid": "/linux/uidMappings", "gid": "/linux/gidMappings"}
+LINUX = "/linux"
+"""Where the maps of the container's own user namespace stand in config.json; those of a mount: /mounts/N."""
 OUTPUT_LIMIT = 4096  # bytes kept of what a mapping program says
 PATIENCE_S = 30  # seconds a mapping program may take
 MAP_LIMIT = 1 << 16  # 340 lines of three numbers
@@ -34,39 +35,41 @@ _OTHERS = 0o022  # a program that others than root may write to is not run
 _SET_UID = 0o4000
 
 
-def write(pid: int, uid_mappings: Mappings, gid_mappings: Mappings) -> None:
+def write(pid: int, uid_mappings: Mappings, gid_mappings: Mappings, place: str = LINUX) -> None:
     """Gives the new user namespace of `pid` its maps, and proves that it has them.
 
     `pid` is a child of ours that was not waited for, and dumpable if we are not privileged. Mappings are as in
-    config.json. Raises StepError, which names the property.
+    config.json, beneath `place`. Raises StepError, which names the property.
     """
-    _write("gid", pid, gid_mappings)
-    _write("uid", pid, uid_mappings)
-    compare(pid, uid_mappings, gid_mappings)
+    _write("gid", pid, gid_mappings, place)
+    _write("uid", pid, uid_mappings, place)
+    compare(pid, uid_mappings, gid_mappings, place)
 
 
-def compare(pid: int, uid_mappings: Mappings, gid_mappings: Mappings) -> None:
+def compare(pid: int, uid_mappings: Mappings, gid_mappings: Mappings, place: str = LINUX) -> None:
     """StepError unless the user namespace of `pid` has exactly these maps, however they are cut into lines."""
     for kind, mappings in (("gid", gid_mappings), ("uid", uid_mappings)):
-        found = read_map(f"/proc/{pid}/{kind}_map", kind)
+        found = read_map(f"/proc/{pid}/{kind}_map", kind, place)
         if _joined(found) != _joined(_rows(mappings)):
             shown = ", ".join(" ".join(map(str, row)) for row in found) or "empty"
+            pointer = _pointer(kind, place)
             raise StepError(
-                f"the {kind} map of the user namespace ({POINTERS[kind]}) is another one: "
+                f"the {kind} map of the user namespace ({pointer}) is another one: "
                 f"{shown}: invalid argument",
-                POINTERS[kind],
+                pointer,
                 errno=errno.EINVAL,
             )
 
 
-def read_map(path: str, kind: str) -> list[tuple[int, int, int]]:
+def read_map(path: str, kind: str, place: str = LINUX) -> list[tuple[int, int, int]]:
     """Rows of (first id inside, first id outside, how many) of a /proc/PID/uid_map or gid_map."""
     try:
         lines = read_file(path, MAP_LIMIT).splitlines()
     except OSError as error:
+        pointer = _pointer(kind, place)
         raise StepError(
-            f"read the {kind} map ({POINTERS[kind]}): {strerror(error.errno or 0)}",
-            POINTERS[kind],
+            f"read the {kind} map ({pointer}): {strerror(error.errno or 0)}",
+            pointer,
             errno=error.errno or 0,
         ) from error
     rows = []
@@ -83,7 +86,7 @@ def missing_helper(kind: str) -> str:
     return _powerless(kind, path) if path else f"{name} {problem}"
 
 
-def _write(kind: str, pid: int, mappings: Mappings) -> None:
+def _write(kind: str, pid: int, mappings: Mappings, place: str) -> None:
     rows = _rows(mappings)
     text = "".join("%d %d %d\n" % row for row in rows).encode()
     try:
@@ -92,15 +95,15 @@ def _write(kind: str, pid: int, mappings: Mappings) -> None:
     except PermissionError:
         pass
     except OSError as error:
-        raise _failed(kind, error, _size_hint(text)) from error
+        raise _failed(kind, error, _size_hint(text), place) from error
     own = posix.getegid() if kind == "gid" else posix.geteuid()
     if len(rows) == 1 and rows[0][1:] == (own, 1):
-        _write_own(kind, pid, text)
+        _write_own(kind, pid, text, place)
     else:
-        _ask_helper(kind, pid, rows)
+        _ask_helper(kind, pid, rows, place)
 
 
-def _write_own(kind: str, pid: int, text: bytes) -> None:
+def _write_own(kind: str, pid: int, text: bytes, place: str) -> None:
     """The one id an ordinary user may always map; for a group the kernel wants setgroups denied before."""
     try:
         if kind == "gid":
@@ -110,13 +113,13 @@ def _write_own(kind: str, pid: int, text: bytes) -> None:
                 raise OSError(errno.EINVAL, "setgroups is still allowed")
         _put(f"/proc/{pid}/{kind}_map", text)
     except OSError as error:
-        raise _failed(kind, error, _restriction()) from error
+        raise _failed(kind, error, _restriction(), place) from error
 
 
-def _ask_helper(kind: str, pid: int, rows: list[tuple[int, int, int]]) -> None:
+def _ask_helper(kind: str, pid: int, rows: list[tuple[int, int, int]], place: str) -> None:
     name = f"new{kind}map"
     path, problem = _find(name)
-    pointer = POINTERS[kind]
+    pointer = _pointer(kind, place)
     what = f"write the {kind} map ({pointer}): "
     if not path:
         missing = _unmapped(kind, rows)
@@ -278,11 +281,15 @@ def _put(path: str, data: bytes) -> None:
         posix.close(fd)
 
 
-def _failed(kind: str, error: OSError, hint: str | None) -> StepError:
-    number = error.errno or 0
+def _failed(kind: str, error: OSError, hint: str | None, place: str) -> StepError:
+    number, pointer = error.errno or 0, _pointer(kind, place)
     return StepError(
-        f"write the {kind} map ({POINTERS[kind]}): {strerror(number)}",
-        POINTERS[kind],
+        f"write the {kind} map ({pointer}): {strerror(number)}",
+        pointer,
         errno=number,
         hint=hint,
     )
+
+
+def _pointer(kind: str, place: str) -> str:
+    return f"{place}/{kind}Mappings"

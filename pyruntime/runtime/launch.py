@@ -124,12 +124,8 @@ class Launch:
                 self._adopt(message.number)
             elif message.type == channel.TERMINAL:
                 self._take_terminal(message)
-            elif message.type == channel.COPY:
-                self._copy_up(*message.fds)
             elif message.type == channel.LENT:
                 self._borrow(message.fds[0])
-            elif message.type == channel.COPIED:
-                self._let_go_on()
             elif message.type == channel.ERROR:
                 raise channel.failure(message, self.init_steps, host.site.container_id)
             else:
@@ -175,18 +171,6 @@ class Launch:
         """Open until the creation has ended: it keeps alive what it belongs to."""
         self.host.lent = fd
         self.host.at_end(lambda: posix.close(fd))
-
-    def _copy_up(self, source: int, target: int) -> None:
-        from pyruntime.runtime.copying import copy_tree
-
-        try:
-            copy_tree(source, target)
-        except OSError as error:
-            number = error.errno or 0
-            raise StepError(f"tmpcopyup: {strerror(number)}", "/mounts", errno=number) from error
-        finally:
-            posix.close(source)
-            posix.close(target)
 
     def unexpected_end(self) -> Exception:
         """The init is gone without a word: why."""

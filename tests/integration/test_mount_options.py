@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lib import facts, kernel
+from tests.lib import kernel
 from tests.lib.box import refused, report, run
 from tests.lib.bundle import Bundle
 
@@ -42,8 +42,10 @@ SUPER: dict[str, tuple[set[str], set[str]]] = {
     "dirsync": ({"dirsync"}, set()),
     "lazytime": ({"lazytime"}, set()),
     "nolazytime": (set(), {"lazytime"}),
+    "mand": ({"mand"}, set()),
+    "nomand": (set(), {"mand"}),
 }
-SILENT = ["silent", "loud", "mand", "nomand", "noiversion"]
+SILENT = ["silent", "loud", "iversion", "noiversion"]
 
 
 @pytest.mark.parametrize("option", FLAGS)
@@ -62,7 +64,19 @@ def test_flags_of_the_file_system(bundle: Bundle, option: str) -> None:
 
 @pytest.mark.parametrize("option", SILENT)
 def test_options_that_leave_no_trace(bundle: Bundle, option: str) -> None:
-    assert report(bundle.mount("/m", "tmpfs", "tmpfs", option)).mount("/m").kind == "tmpfs"
+    """And do not keep others from leaving theirs."""
+    words = (option, "sync", "nosuid", "size=1m")
+    mount = report(bundle.mount("/m", "tmpfs", "name", *words)).mount("/m")
+    assert (mount.kind, mount.source) == ("tmpfs", "name")
+    assert "nosuid" in mount.options and {"sync", "size=1024k"} <= mount.super_options
+
+
+@pytest.mark.parametrize("word", ["sync", "dirsync", "lazytime", "mand"])
+def test_flags_of_the_file_system_by_the_other_way(bundle: Bundle, word: str) -> None:
+    """What fsconfig(2) has no word for makes all of it go by mount(2)."""
+    assert (
+        word in report(bundle.mount("/m", "tmpfs", "t", word, "silent")).mount("/m").super_options
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,58 +173,6 @@ def test_flags_by_effect(bundle: Bundle, tmp_path: Path) -> None:
     assert (lines[0]["stage"], lines[0]["errno"]) == ("open", "EACCES")
     assert lines[1]["errno"] == ""
     assert [line["status"] for line in lines if line["cmd"] == "tryexec"] == [99, 0]
-
-
-@pytest.fixture
-def shared(tmp_path: Path) -> Iterator[Path]:
-    top = tmp_path / "shared"
-    top.mkdir()
-    kernel.mount("shared", str(top), "tmpfs")
-    kernel.mount("", str(top), flags=kernel.MS_SHARED)
-    (top / "sub").mkdir()
-    kernel.mount("sub", str(top / "sub"), "tmpfs")
-    yield top
-    kernel.umount(str(top))
-
-
-@pytest.mark.parametrize(
-    ("option", "top", "sub"),
-    [
-        ("private", set(), {"master"}),
-        ("rprivate", set(), set()),
-        ("slave", {"master"}, {"master"}),
-        ("rslave", {"master"}, {"master"}),
-        ("unbindable", {"unbindable"}, {"master"}),
-        ("runbindable", {"unbindable"}, {"unbindable"}),
-        ("shared", {"shared", "master"}, {"master"}),
-        ("rshared", {"shared", "master"}, {"shared", "master"}),
-    ],
-)
-def test_propagation(
-    bundle: Bundle, shared: Path, option: str, top: set[str], sub: set[str]
-) -> None:
-    seen = report(bundle.bind(shared, "/m", option))
-    assert seen.mount("/m").propagation == top
-    assert seen.mount("/m/sub").propagation == sub
-
-
-def test_rshared_mounts_reach_the_host(bundle: Bundle, tmp_path: Path) -> None:
-    """With a shared root a mount made in the container shows up on the host's side of a shared volume."""
-    volume = tmp_path / "volume"
-    volume.mkdir()
-    kernel.mount("shared", str(volume), "tmpfs")
-    kernel.mount("", str(volume), flags=kernel.MS_SHARED)
-    (volume / "sub").mkdir()
-    bundle.privileged().bind(volume, "/volume", "rshared").set("linux.rootfsPropagation", "shared")
-    try:
-        outcome = run(
-            bundle.inside("syscall", "165", "s:none", "s:/volume/sub", "s:tmpfs", "0", "0")
-        )
-        assert outcome.lines[0]["errno"] == "", str(outcome)
-        assert any(mount.point == str(volume / "sub") for mount in facts.own_mounts())
-        kernel.umount(str(volume / "sub"))
-    finally:
-        kernel.umount(str(volume))
 
 
 def test_options_of_a_file_system_do_not_belong_on_a_bind(bundle: Bundle, tree: Path) -> None:

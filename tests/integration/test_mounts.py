@@ -202,36 +202,6 @@ def test_overlay(bundle: Bundle, tmp_path: Path) -> None:
         kernel.umount(str(tmp_path))
 
 
-def test_tmpcopyup(bundle: Bundle) -> None:
-    bundle.file("data/file", "from the image", 0o640).file("data/sub/deep", "too").link(
-        "data/link", "file"
-    )
-    bundle.mount("/data", "tmpfs", "tmpfs", "tmpcopyup")
-    lines = run(
-        bundle.inside(
-            "cat",
-            "/data/file",
-            "--",
-            "cat",
-            "/data/sub/deep",
-            "--",
-            "stat",
-            "/data/link",
-            "--",
-            "stat",
-            "/data/file",
-            "--",
-            "write",
-            "/data/file",
-            "new",
-        )
-    ).lines
-    assert lines[0]["data"] == "from the image" and lines[1]["data"] == "too"
-    assert lines[2]["link"] == "file" and lines[3]["mode"] == 0o640
-    assert lines[4]["errno"] == ""
-    assert (bundle.rootfs / "data/file").read_text() == "from the image"
-
-
 def test_a_missing_source_is_refused(bundle: Bundle) -> None:
     assert "no such file or directory" in refused(bundle.bind("/not/there", "/data"))
 

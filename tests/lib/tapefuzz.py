@@ -20,6 +20,7 @@ from typing import Any
 
 from pyruntime.kernel.native import lib
 from pyruntime.plan.step import (
+    COPY,
     EXEC,
     HOME,
     HOOK,
@@ -62,6 +63,7 @@ def every_operation() -> bytes:
         [resolve(out, "/mnt/a/b", Reg("x"), MAKE_DIRECTORY, ok=any_errno), call(lib.NR_close, out)],
         [call(lib.NR_openat, lib.AT_FDCWD, "/etc/passwd", 0, 0, out=out)],
         [builtin(HOME, out, 0, room, 64), builtin(LOOKUP, "true", "/bin:/usr/bin", room, 64)],
+        [builtin(COPY, -1, -1, 1, ok=(9,))],
         [builtin(SYNC, SOCKET, ord("S")), builtin(HOOK, request)],
         [builtin(WAIT, START, REPORT)],
         [builtin(EXEC, room, Pointers(("true", 0)), Pointers(("A=b", 0)), REPORT)],

@@ -236,13 +236,13 @@ def test_functions_are_short() -> None:
 
 
 def test_the_init_is_small() -> None:
-    """What waits in every container: at most 1,500 lines, and 64 KiB when built."""
+    """What waits in every container: at most 1,600 lines, and 64 KiB when built."""
     lines = sum(
         len(path.read_text().splitlines())
         for path in (ROOT / "native" / "init").iterdir()
         if path.suffix in (".c", ".h", ".S")
     )
-    assert lines <= 1500
+    assert lines <= 1600
     built = ROOT / "native" / "init" / "init"
     if not built.exists():
         pytest.fail("native/init/init is not built: run make")

@@ -327,8 +327,3 @@ def test_a_listener_is_not_there_yet() -> None:
 def test_personality(domain: str, number: int) -> None:
     plan = planned(spec(linux__personality={"domain": domain}))
     assert plan.calls("/linux/personality") == [("personality", number)]
-
-
-def test_a_personality_needs_its_domain() -> None:
-    found = findings(spec(linux__personality={"flags": []}))
-    assert found == {"/linux/personality": "`domain` is missing"}

@@ -24,7 +24,7 @@ def test_every_operation_has_a_row_with_its_arguments() -> None:
         re.findall(r"OP_([A-Z]+)(?: = 0)?,(?:\s*/\* ([^*]+?) \*/)?", (INIT / "tape.h").read_text())
     )
     operations.pop("COUNT", None)
-    assert len(operations) == 15
+    assert len(operations) == 16
     for name, told in operations.items():
         arguments = re.split(r"[:(]", told)[0].strip()
         shown = ROWS[name][0].replace("→", "->")
@@ -35,7 +35,7 @@ def test_every_operation_has_a_row_with_its_arguments() -> None:
 
 def test_every_kind_of_message() -> None:
     letters = [chr(getattr(channel, name)) for name in
-               ("ERROR", "READY", "SYNC", "TERMINAL", "ABOUT_TO_EXEC", "COPY", "COPIED", "CLONED")]  # fmt: skip
+               ("ERROR", "READY", "SYNC", "TERMINAL", "ABOUT_TO_EXEC", "CLONED")]  # fmt: skip
     assert {f"`{letter}`" for letter in [*letters, "G", "L"]} <= set(ROWS)
 
 

@@ -42,7 +42,7 @@ RICH: dict[str, Any] = {
     "linux__sysctl": {"net.core.somaxconn": "5"},
     "linux__maskedPaths": ["/proc/kcore"],
     "linux__readonlyPaths": ["/proc/sys"],
-    "linux__rootfsPropagation": "slave",
+    "linux__rootfsPropagation": "shared",
     "linux__devices": [{"path": "/dev/x", "type": "c", "major": 10, "minor": 229}],
     "linux__seccomp": SECCOMP,
     "linux__resources": {"pids": {"limit": 5}},

@@ -1,0 +1,96 @@
+"""mounts[].uidMappings and gidMappings, `idmap` and `ridmap`: binds whose files have other owners than on disk
+(config.md, Mounts).
+
+The host maps the detached tree while nobody else can see it (security: R-47); the mapping travels as a user namespace
+(mount_setattr(2), MOUNT_ATTR_IDMAP). containerID is the owner on disk, hostID the one that is seen, so that the maps
+of a container's user namespace show it its own ids. `idmap` maps the upper mount, `ridmap` all of the tree.
+"""
+
+from __future__ import annotations
+
+from pyruntime.errors import KernelError, StepError, strerror
+from pyruntime.features import id_maps
+from pyruntime.kernel import calls
+from pyruntime.kernel.native import lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from pyruntime.features.mount_options import Options
+    from pyruntime.features.site import Site
+
+EPERM, EINVAL = 1, 22
+NAMES = ("uidMappings", "gidMappings")
+HINTS = {
+    EPERM: "the mount of the source is id-mapped already, or its file system belongs to another user namespace",
+    EINVAL: "this kernel has no id-mapped mounts for every file system: neither the source nor, with ridmap, "
+    "what is mounted below it may lack them",
+}
+
+
+def rules(
+    mount: dict[str, Any], options: Options, linux: dict[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """(place in the mount, why)"""
+    maps = {name: mount.get(name) or [] for name in NAMES}
+    place = (
+        "/options" if options.idmap else "/uidMappings" if maps["uidMappings"] else "/gidMappings"
+    )
+    if not options.bind or options.remount:
+        yield place, "id-mapped mounts are only supported for bind mounts"
+    for name, rows in maps.items():
+        if not rows and any(maps.values()):
+            yield f"/{name}", "id-mapped mounts must have both uid and gid mappings specified"
+        yield from id_maps.rules(f"/{name}", rows)
+    if not any(maps.values()) and _user_namespace(linux) is None:
+        yield (
+            place,
+            f"{options.idmap} without mappings needs a user namespace, and the config has none",
+        )
+
+
+def mapper(
+    mount: dict[str, Any], options: Options, linux: dict[str, Any], pointer: str, site: Site
+) -> Callable[[Any, int], None]:
+    """What maps a detached tree, given the host and the tree. Without maps of its own the mount has those of the
+    container's user namespace: a joined one lends itself, a new one is not there yet and so its maps are taken."""
+    text = f"mount `{mount.get('source')}` on `{mount['destination']}`"
+    if not site.privileged:
+        raise StepError(
+            f"{text} ({pointer}): only root of the host can id-map a mount: {strerror(EPERM)}",
+            pointer,
+            errno=EPERM,
+        )
+    uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
+    place, joined = pointer, -1
+    if not uids or not gids:
+        index = _user_namespace(linux)
+        if "user" in site.joined:
+            joined = site.number_of(f"/linux/namespaces/{index}")
+        place, uids, gids = "/linux", linux.get("uidMappings"), linux.get("gidMappings")
+
+    def apply(host: Any, tree: int) -> None:
+        space = host.fds[joined] if joined >= 0 else host.mapped_namespace(uids, gids, place)
+        deep = lib.AT_RECURSIVE if options.idmap == "ridmap" else 0
+        try:
+            calls.mount_setattr(tree, deep, lib.MOUNT_ATTR_IDMAP, userns_fd=space)
+        except KernelError as error:
+            number = error.errno or 0
+            raise StepError(
+                f"{text} ({pointer}): it cannot be id-mapped: {strerror(number)}",
+                pointer,
+                errno=number,
+                hint=HINTS.get(number),
+            ) from error
+
+    return apply
+
+
+def _user_namespace(linux: dict[str, Any]) -> int | None:
+    """Its place in linux.namespaces."""
+    for index, entry in enumerate(linux.get("namespaces") or ()):
+        if entry["type"] == "user":
+            return index
+    return None
