@@ -17,8 +17,6 @@ from tests.lib.box import Box, refused, run
 from tests.lib.bundle import Bundle
 from tests.lib.patience import since
 
-pytestmark = pytest.mark.covers("hooks")
-
 KINDS = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
 OUTER = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"]
 SCRIPT = str(programs.HERE / "hook.py")
@@ -55,6 +53,20 @@ def labels(bundle: Bundle) -> list[str]:
     return [record["label"] for record in records(bundle)]
 
 
+@pytest.mark.covers(
+    "hooks.prestart.path",
+    "hooks.prestart.args",
+    "hooks.createRuntime.path",
+    "hooks.createRuntime.args",
+    "hooks.createContainer.path",
+    "hooks.createContainer.args",
+    "hooks.startContainer.path",
+    "hooks.startContainer.args",
+    "hooks.poststart.path",
+    "hooks.poststart.args",
+    "hooks.poststop.path",
+    "hooks.poststop.args",
+)
 def test_all_six_in_their_order(bundle: Bundle) -> None:
     for kind in reversed(KINDS):
         add(bundle, kind)
@@ -177,12 +189,26 @@ def test_cwd_of_host_side_hooks_is_the_bundle(bundle: Bundle) -> None:
     assert {record["cwd"] for record in records(bundle)} == {str(bundle.directory)}
 
 
+@pytest.mark.covers(
+    "hooks.prestart.env",
+    "hooks.createRuntime.env",
+    "hooks.createContainer.env",
+    "hooks.poststart.env",
+    "hooks.poststop.env",
+)
 @pytest.mark.parametrize("kind", OUTER)
 def test_env_given_is_the_whole_environment(bundle: Bundle, kind: str) -> None:
     add(bundle, kind, env=["A=1", "B=x=y"])
     run(bundle)
     seen = {name: value for name, value in records(bundle)[0]["env"].items() if name != "LC_CTYPE"}
     assert seen == {"A": "1", "B": "x=y"}
+
+
+@pytest.mark.covers("hooks.startContainer.env")
+def test_env_given_inside(bundle: Bundle) -> None:
+    bundle.shell("exit 0").hook("startContainer", "/bin/sh", "-c", "echo $A > /env", env=["A=1"])
+    assert run(bundle).code == 0
+    assert (bundle.rootfs / "env").read_text() == "1\n"
 
 
 def test_env_absent_is_the_runtimes_own_on_the_host_side(bundle: Bundle) -> None:
@@ -272,6 +298,9 @@ def test_a_failing_poststop_is_only_a_warning(bundle: Bundle) -> None:
         assert labels(bundle) == ["second"]
 
 
+@pytest.mark.covers(
+    "hooks.prestart.timeout", "hooks.createRuntime.timeout", "hooks.createContainer.timeout"
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])
 def test_a_hook_past_its_timeout_is_killed(bundle: Bundle, kind: str) -> None:
@@ -280,6 +309,34 @@ def test_a_hook_past_its_timeout_is_killed(bundle: Bundle, kind: str) -> None:
     assert time.monotonic() - begun > 0.9 and since(begun) < 5
     assert "timeout" in message
     assert not any("sleep 60" in leaks.describe_process(pid) for pid in leaks.children())
+
+
+@pytest.mark.covers("hooks.startContainer.timeout")
+@pytest.mark.slow
+def test_a_hook_past_its_timeout_inside(bundle: Bundle) -> None:
+    bundle.hook("startContainer", "/inside", "pause", timeout=1)
+    with Box(bundle) as box:
+        box.create()
+        begun = time.monotonic()
+        outcome = box.start(check=False)
+        assert outcome.code == 1 and "timeout" in outcome.message
+        assert time.monotonic() - begun > 0.9 and since(begun) < 5
+
+
+@pytest.mark.covers("hooks.poststart.timeout", "hooks.poststop.timeout")
+@pytest.mark.slow
+def test_hooks_past_their_timeouts_around_the_program(bundle: Bundle) -> None:
+    """After poststart the container is stopped; poststop only warns."""
+    for kind in ("poststart", "poststop"):
+        shell(bundle.inside("pause"), kind, "exec sleep 60", timeout=1)
+    with Box(bundle) as box:
+        box.create()
+        outcome = box.start(check=False)
+        assert outcome.code == 1 and "timeout" in outcome.message
+        assert box.wait(patience=3) == 137
+        begun = time.monotonic()
+        box.delete()
+        assert time.monotonic() - begun > 0.9 and since(begun) < 5
 
 
 def test_a_hook_that_daemonises_does_not_hold_create(bundle: Bundle) -> None:

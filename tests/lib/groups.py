@@ -3,15 +3,19 @@ hosts with cgroup v1 or a mixture (one group per controller) and with v2 alone (
 
 from __future__ import annotations
 
+import select
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pyruntime.cgroup import detect, driver
 from pyruntime.cgroup.group import Cgroup
-from tests.lib import facts
+from tests.lib import facts, kernel
 from tests.lib.box import Box
+from tests.lib.patience import deadline as scaled_deadline
 
 V2 = detect.layout().mode == "v2"
 
@@ -126,3 +130,38 @@ def below_own(controller: str, name: str) -> str:
 def chosen(v1: Mapping[str, str], v2: Mapping[str, str] | None) -> Mapping[str, str] | None:
     """What this host's files should hold; None: this host has no such thing."""
     return v2 if V2 else v1
+
+
+# Hierarchies of v1 that the host has a controller for and does not mount.
+
+
+@contextmanager
+def mounted(controller: str) -> Iterator[bool]:
+    """A hierarchy of v1 with this controller for the time of a block, at its usual place and for this test run's mount
+    namespace alone; False where it cannot be had. It is gone afterwards, for we wait until its groups are: the kernel
+    keeps a hierarchy that has dying ones."""
+    if controller in hierarchies():
+        yield True
+        return
+    if V2 or controller not in _controllers():
+        yield False
+        return
+    place = hierarchies()["memory"].parent / controller
+    place.mkdir(exist_ok=True)
+    try:
+        kernel.mount(controller, str(place), "cgroup", data=controller)
+        try:
+            yield True
+        finally:
+            deadline = scaled_deadline(5)
+            while _controllers()[controller] > 1 and time.monotonic() < deadline:
+                select.select([], [], [], 0.005)
+            kernel.umount(str(place), 0)
+    finally:
+        place.rmdir()
+
+
+def _controllers() -> dict[str, int]:
+    """{controller of v1: how many groups its hierarchy has}."""
+    rows = [line.split() for line in Path("/proc/cgroups").read_text().splitlines()[1:]]
+    return {name: int(groups) for name, _, groups, enabled in rows if enabled == "1"}

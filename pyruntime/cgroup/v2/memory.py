@@ -26,6 +26,8 @@ def apply(dir_fd: int, resources: Mapping[str, Any]) -> None:
     if memory.get("swappiness") not in UNSET_SWAPPINESS:
         raise no_counterpart("/memory/swappiness")
     limit = memory.get("limit", 0)
+    if memory.get("checkBeforeUpdate") and limit > 0:
+        _refuse_below_usage(dir_fd, limit)
     swap = swap_alone(memory.get("swap", 0), limit)
     if swap is not None:
         _set_swap(dir_fd, swap)
@@ -34,6 +36,17 @@ def apply(dir_fd: int, resources: Mapping[str, Any]) -> None:
     if reservation := memory.get("reservation", 0):
         knob.set_value(
             dir_fd, "memory.low", _text(reservation), "memory reservation", "/memory/reservation"
+        )
+
+
+def _refuse_below_usage(dir_fd: int, limit: int) -> None:
+    """As v1's kernel does by itself; v2's would kill what is there (config-linux.md, checkBeforeUpdate)."""
+    usage = int(knob.read(dir_fd, "memory.current"))
+    if limit < usage:
+        raise errors.StepError(
+            f"unable to set memory limit to {limit} (current usage: {usage})",
+            "/linux/resources/memory/limit",
+            errno=errno.EBUSY,
         )
 
 

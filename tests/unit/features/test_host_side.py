@@ -360,3 +360,15 @@ def test_the_unified_group_is_joined_by_the_clone() -> None:
 def test_a_path_that_climbs_is_refused(path: str) -> None:
     with pytest.raises(PyruntimeError, match="cgroupsPath"):
         planned(spec(linux__cgroupsPath=path))
+
+
+def test_limits_on_kernel_memory_are_warnings() -> None:
+    """Not recommended by the specification, and kernels lost them; `limit` counts that memory too."""
+    asked = {"memory": {"limit": 1, "kernel": 5, "kernelTCP": 5}}
+    warnings = planned(spec(linux__resources=asked)).site.warnings
+    assert ["/memory/kernel " in text or "/memory/kernelTCP " in text for text in warnings] == [
+        True,
+        True,
+    ]
+    unset = {"memory": {"limit": 1, "kernel": 0, "kernelTCP": -1}}
+    assert planned(spec(linux__resources=unset)).site.warnings == []
