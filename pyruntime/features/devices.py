@@ -1,7 +1,8 @@
 """linux.devices and the default devices (config-linux.md, Devices, Default Devices).
 
 Everything is made relative to the descriptor of its directory with single-component names; an existing node must be
-the same device or is replaced, never opened (CVE-2026-41579).
+the same device and is never opened (CVE-2026-41579). What else stands in the place of a default device is replaced, in
+that of a listed one it is an error.
 """
 
 from __future__ import annotations
@@ -61,8 +62,12 @@ LAST_MAJOR, LAST_MINOR = (1 << 12) - 1, (1 << 20) - 1  # what a dev_t of the ker
 
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    seen: dict[str, tuple[Any, ...]] = {}
     for index, device in enumerate(spec.get("linux", {}).get("devices") or ()):
         pointer = f"/linux/devices/{index}"
+        kind = TYPES.get(device["type"]), device.get("major", 0), device.get("minor", 0)
+        if seen.setdefault(clean(device["path"]), kind) != kind:
+            yield f"{pointer}/path", "another device has this path"
         if device["path"][:1] != "/" or "\0" in device["path"] or clean(device["path"]) == "/":
             yield f"{pointer}/path", "a device path must be absolute"
         if device["type"] not in TYPES:
@@ -109,7 +114,8 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             directory = directories[parent] = Reg(parent)
             ops.append(resolve(site.root, parent or "/", directory, MAKE_DIRECTORY | DIRECTORY))
         if site.may_mknod or mode & S_IFMT == S_IFIFO:
-            ops += _node(directory, name, mode, major, minor, uid, gid)
+            listed = pointer != "/linux/devices"
+            ops += _node(directory, name, mode, major, minor, uid, gid, listed=listed)
         else:
             mount = Reg(path)
             site.mount_ids.append((path, pointer, mount))
@@ -130,18 +136,37 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
 
 
 def _node(
-    directory: Reg, name: str, mode: int, major: int, minor: int, uid: int, gid: int
+    directory: Reg,
+    name: str,
+    mode: int,
+    major: int,
+    minor: int,
+    uid: int,
+    gid: int,
+    *,
+    listed: bool,
 ) -> list[Any]:
     number = makedev(major, minor)
     make = [sys(lib.NR_mknodat, directory, name, mode, number)]
     if uid or gid:
         make.append(sys(lib.NR_fchownat, directory, name, uid, gid, lib.AT_SYMLINK_NOFOLLOW))
     first = sys(lib.NR_mknodat, directory, name, mode, number, ok=(EEXIST,), skip=len(make))
+    look = sys(lib.NR_statx, directory, name, lib.AT_SYMLINK_NOFOLLOW, lib.STATX_TYPE, SCRATCH)
+    if listed:
+        return [
+            first,
+            *make[1:],
+            jump(END),
+            look,
+            expect(MODE, mode & S_IFMT, 2, mask=S_IFMT, errno=EEXIST),
+            expect(RDEV_MAJOR, major, 4, errno=EEXIST),
+            expect(RDEV_MINOR, minor, 4, errno=EEXIST),
+        ]
     return [
         first,
         *make[1:],
         jump(END),
-        sys(lib.NR_statx, directory, name, lib.AT_SYMLINK_NOFOLLOW, lib.STATX_TYPE, SCRATCH),
+        look,
         expect(MODE, mode & S_IFMT, 2, mask=S_IFMT, skip=3),
         expect(RDEV_MAJOR, major, 4, skip=2),
         expect(RDEV_MINOR, minor, 4, skip=1),

@@ -274,7 +274,7 @@ def _write_oom_score(pid: int, score: int) -> None:
     except OSError as error:
         number = error.errno or 0
         raise StepError(
-            f"set oom_score_adj to {score}: {strerror(number)}",
+            f"set oom_score_adj to {score} (/process/oomScoreAdj): {strerror(number)}",
             "/process/oomScoreAdj",
             errno=number,
         ) from error

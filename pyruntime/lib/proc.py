@@ -22,6 +22,13 @@ def stat_of(pid: int) -> tuple[str, int] | None:
     return fields[0].decode(), int(fields[19])
 
 
+def innermost_pid(pid: int) -> int:
+    """What a process calls itself: its number in its own pid namespace, the last one of NSpid; proc_pid_status(5)."""
+    text = read_file(f"/proc/{pid}/status", 1 << 16)
+    begin = text.index(b"\nNSpid:") + 7
+    return int(text[begin : text.index(b"\n", begin)].split()[-1])
+
+
 def is_alive(pid: int, start_time: int) -> bool:
     """Whether that very process still runs; a zombie does not."""
     found = stat_of(pid)

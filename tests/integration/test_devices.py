@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+
 import pytest
 
 from tests.lib.box import refused, report, run
@@ -140,6 +143,41 @@ def test_a_default_device_may_be_listed(bundle: Bundle) -> None:
 )
 def test_a_wrong_entry_is_refused(bundle: Bundle, entry: dict[str, object]) -> None:
     refused(bundle.set("linux.devices", [entry]))
+
+
+@pytest.mark.parametrize("kind", ["file", "directory", "other device", "link"])
+def test_what_is_not_the_device_is_an_error(bundle: Bundle, kind: str) -> None:
+    """config-linux.md: a file at `path` that does not match. Outside of /dev, which is a fresh tmpfs."""
+    place = bundle.dir("data").rootfs / "data/x"
+    if kind == "file":
+        place.write_text("precious")
+    elif kind == "directory":
+        place.mkdir()
+    elif kind == "link":
+        place.symlink_to("/dev/null")
+    else:
+        os.mknod(place, 0o600 | stat.S_IFCHR, os.makedev(1, 5))
+    before = place.lstat()
+    entry = {"path": "/data/x", "type": "c", "major": 1, "minor": 3}
+    message = refused(bundle.set("linux.devices", [entry]))
+    assert "/data/x" in message and "file exists" in message
+    assert place.lstat() == before
+
+
+def test_the_same_device_may_be_there_already(bundle: Bundle) -> None:
+    place = bundle.dir("data").rootfs / "data/x"
+    os.mknod(place, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    entry = {"path": "/data/x", "type": "c", "major": 1, "minor": 3}
+    outcome = run(bundle.set("linux.devices", [entry]).inside("stat", "/data/x"))
+    assert outcome.lines[0]["minor"] == 3
+
+
+def test_two_devices_at_one_path_are_refused(bundle: Bundle) -> None:
+    entries = [
+        {"path": path, "type": "c", "major": 1, "minor": minor}
+        for path, minor in (("/dev/x", 3), ("/dev//x", 5))
+    ]
+    assert "/linux/devices/1/path" in refused(bundle.set("linux.devices", entries))
 
 
 def tried(

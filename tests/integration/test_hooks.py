@@ -118,7 +118,7 @@ STATUSES = {
 
 @pytest.mark.parametrize("kind", OUTER)
 def test_status_and_pid_they_are_told(bundle: Bundle, kind: str) -> None:
-    """The pid is the host's, also beside the container's mounts."""
+    """In the container's namespaces the pid is the one the container sees (runtime.md, State)."""
     add(bundle, kind)
     with Box(bundle) as box:
         box.create()
@@ -127,7 +127,8 @@ def test_status_and_pid_they_are_told(bundle: Bundle, kind: str) -> None:
         box.delete()
         state = records(bundle)[0]["stdin"]
         assert state["status"] == STATUSES[kind]
-        assert state.get("pid", 0) == (0 if kind == "poststop" else box.pid)
+        pids = {"createContainer": 1, "poststop": 0}
+        assert state.get("pid", 0) == pids.get(kind, box.pid)
 
 
 def test_the_container_side_hook_is_told_the_state_too(bundle: Bundle) -> None:
@@ -135,7 +136,14 @@ def test_the_container_side_hook_is_told_the_state_too(bundle: Bundle) -> None:
     with Box(bundle) as box:
         box.run(check=True)
         state = json.loads((bundle.rootfs / "state").read_text())
-        assert (state["id"], state["status"]) == (box.id, "created")
+        assert (state["id"], state["status"], state["pid"]) == (box.id, "created", 1)
+
+
+def test_without_a_pid_namespace_all_hooks_are_told_the_same_pid(bundle: Bundle) -> None:
+    add(bundle.without_namespace("pid"), "createContainer")
+    with Box(bundle) as box:
+        box.create()
+        assert records(bundle)[0]["stdin"]["pid"] == box.pid
 
 
 def test_namespaces_they_run_in(bundle: Bundle) -> None:

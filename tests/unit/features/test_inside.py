@@ -14,7 +14,7 @@ from pyruntime.plan import moments
 from pyruntime.plan.step import DIRECTORY, END, MAKE_DIRECTORY
 from tests.lib.plans import findings, planned, spec, without_namespace, words
 
-ENOENT = 2
+ENOENT, EEXIST = 2, 17
 CHAR, BLOCK, FIFO = 0o20000, 0o60000, 0o10000
 
 
@@ -76,7 +76,7 @@ def test_a_fifo_has_no_number() -> None:
 def test_owners(uid: int, gid: int) -> None:
     calls = planned(device(uid=uid, gid=gid)).named("/linux/devices/0", "fchownat")
     wanted = [("x", uid, gid, lib.AT_SYMLINK_NOFOLLOW)]
-    assert [call[1:] for call in calls] == (wanted * 2 if uid or gid else [])
+    assert [call[1:] for call in calls] == (wanted if uid or gid else [])
 
 
 def test_a_device_replaces_a_default_of_its_name() -> None:
@@ -91,12 +91,16 @@ def test_directories_are_made_beneath_the_root() -> None:
     assert {call[2] for call in calls if call[0] in ("mknodat", "unlinkat", "statx")} == {"node"}
 
 
-def test_what_stands_there_is_proved_or_replaced_never_opened() -> None:
+def test_what_stands_there_is_proved_and_never_opened() -> None:
+    """A default device replaces it, a listed one does not (config-linux.md, Devices)."""
     calls = planned(device()).calls("/linux/devices/0")
     names = [call[0] for call in calls]
-    assert not {"openat", "openat2"} & set(names)
-    statx = calls[names.index("statx")]
-    assert statx[3] & lib.AT_SYMLINK_NOFOLLOW
+    assert not {"openat", "openat2", "unlinkat"} & set(names)
+    assert names[-4:] == ["statx", "EXPECT", "EXPECT", "EXPECT"]
+    assert calls[-4][3] & lib.AT_SYMLINK_NOFOLLOW
+    assert all(call[-1] == EEXIST for call in calls[-3:])
+    null = next(step for step in planned().at(moments.DEVICES) if step.text.endswith("null`"))
+    names = [words(op)[0] for op in null.ops]
     assert (
         names.index("statx") < names.index("unlinkat") < len(names) - names[::-1].index("mknodat")
     )
