@@ -113,6 +113,15 @@ def test_a_dev_of_the_engines_own_is_left_alone(options: list[str]) -> None:
     assert not planned(spec(mounts=[mount])).at(moments.DEV_LINKS)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("devices", [{"path": "/a", "type": "p"}]), ("rootfsPropagation", "slave")]
+)
+def test_what_needs_mounts_of_its_own(name: str, value: Any) -> None:
+    document = spec(linux__namespaces=without_namespace("mount"))
+    document["linux"][name] = value
+    assert set(findings(document)) == {f"/linux/{name}"}
+
+
 def test_no_devices_in_the_hosts_dev() -> None:
     assert not nodes(spec(linux__namespaces=without_namespace("mount")))
 
