@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,20 @@ from tests.lib.bundle import Bundle
 from tests.lib.groups import V2, group_of, hierarchies, mounted, read_value
 
 MIB = 1 << 20
-LOOP = {"major": 7, "minor": 0}
-"""A loop device: there whether it is in use or not."""
-NODE = "7:0"
+
+
+def disk() -> str:
+    """major:minor of a disk BFQ does not schedule: a loop device if there is one, in use or not."""
+    found = []
+    for place in Path("/sys/block").iterdir():
+        scheduler = place / "queue/scheduler"
+        if scheduler.exists() and "[bfq]" not in scheduler.read_text():
+            found.append((not place.name.startswith("loop"), (place / "dev").read_text().strip()))
+    return min(found)[1]
+
+
+NODE = disk()
+DISK = dict(zip(("major", "minor"), map(int, NODE.split(":")), strict=True))
 
 
 @pytest.fixture
@@ -140,7 +152,7 @@ THROTTLES = {
 def test_throttles(bundle: Bundle) -> None:
     """Four files of v1, four words in one of v2."""
     rates = {key: 1000 + number for number, key in enumerate(THROTTLES)}
-    block = {key: [{**LOOP, "rate": rate}] for key, rate in rates.items()}
+    block = {key: [{**DISK, "rate": rate}] for key, rate in rates.items()}
     with Box(bundle.set("linux.resources.blockIO", block)) as box:
         box.create()
         if V2:
@@ -173,8 +185,8 @@ def test_block_io_weight(bundle: Bundle) -> None:
 @pytest.mark.covers("linux.resources.blockIO.weightDevice")
 @pytest.mark.parametrize("key", ["weight", "leafWeight"])
 def test_the_weight_of_a_device_no_scheduler_weighs(bundle: Bundle, key: str) -> None:
-    """No loop device is scheduled by BFQ, and leaf weights went away with CFQ."""
-    bundle.set("linux.resources.blockIO.weightDevice", [{**LOOP, key: 200}])
+    """By BFQ it is not, and leaf weights went away with CFQ."""
+    bundle.set("linux.resources.blockIO.weightDevice", [{**DISK, key: 200}])
     if V2 and key == "weight":
         pytest.skip("io.weight takes any device")
     message = refused(bundle)

@@ -198,6 +198,14 @@ def test_pids_by_effect(bundle: Bundle) -> None:
     assert (line["errno"], line["made"]) == ("EAGAIN", 7)
 
 
+@pytest.mark.covers("linux.resources.pids.limit", "ociVersion")
+@pytest.mark.parametrize(("version", "made"), [("1.3.0", 0), ("1.2.1", 1)])
+def test_no_process_at_all(bundle: Bundle, version: str, made: int) -> None:
+    """0 is a limit since 1.3; before, engines sent it for none, and configs say which they mean by their version."""
+    bundle.set("linux.resources.pids.limit", 0).set("ociVersion", version)
+    assert run(bundle.inside("forks", "1")).lines[0]["made"] == made
+
+
 @pytest.mark.covers("linux.resources.memory.limit", "linux.resources.memory.swap")
 def test_memory_by_effect(bundle: Bundle) -> None:
     """The program is killed; the runtime's own part fits in a small limit."""

@@ -13,7 +13,7 @@ import pytest
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
 
-pytestmark = pytest.mark.covers("annotations", "ociVersion")
+pytestmark = pytest.mark.covers("annotations")
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import select
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -137,28 +138,34 @@ def chosen(v1: Mapping[str, str], v2: Mapping[str, str] | None) -> Mapping[str, 
 
 @contextmanager
 def mounted(controller: str) -> Iterator[bool]:
-    """A hierarchy of v1 with this controller for the time of a block, at its usual place and for this test run's mount
-    namespace alone; False where it cannot be had. It is gone afterwards, for we wait until its groups are: the kernel
-    keeps a hierarchy that has dying ones."""
+    """A hierarchy of v1 with this controller for the time of a block; False where it cannot be had.
+
+    In this test run's mount namespace a directory of our own with the same mounts and one more stands over the host's.
+    The hierarchy is gone afterwards, for we wait until its groups are: the kernel keeps one that has dying ones."""
     if controller in hierarchies():
         yield True
         return
     if V2 or controller not in _controllers():
         yield False
         return
-    place = hierarchies()["memory"].parent / controller
-    place.mkdir(exist_ok=True)
+    places = set(hierarchies().values())
+    over = hierarchies()["memory"].parent
+    with tempfile.TemporaryDirectory() as own:
+        kernel.mount("cgroups", own, "tmpfs")
+        for name in (*(place.name for place in places), controller):
+            Path(own, name).mkdir()
+        for place in places:
+            kernel.mount(str(place), f"{own}/{place.name}", flags=kernel.MS_BIND)
+        kernel.mount(controller, f"{own}/{controller}", "cgroup", data=controller)
+        kernel.mount(own, str(over), flags=kernel.MS_BIND | kernel.MS_REC)
+        kernel.umount(own)
     try:
-        kernel.mount(controller, str(place), "cgroup", data=controller)
-        try:
-            yield True
-        finally:
-            deadline = scaled_deadline(5)
-            while _controllers()[controller] > 1 and time.monotonic() < deadline:
-                select.select([], [], [], 0.005)
-            kernel.umount(str(place), 0)
+        yield True
     finally:
-        place.rmdir()
+        deadline = scaled_deadline(5)
+        while _controllers()[controller] > 1 and time.monotonic() < deadline:
+            select.select([], [], [], 0.005)
+        kernel.umount(str(over))
 
 
 def _controllers() -> dict[str, int]:
