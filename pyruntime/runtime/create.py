@@ -45,11 +45,11 @@ class Creation:
         self.inline = inline
         self.warnings: list[Any] = []
         self.bundle, self.data, self.spec = _read_bundle(request.bundle, self.warnings)
-        _check_terminal(request, self.spec)
         if inline and not self.spec.get("process"):
             from pyruntime.runtime.starting import NO_PROCESS
 
             raise WrongStatus(request.container_id, NO_PROCESS)
+        _check_terminal(request, self.spec)
         if not calls.permitted_capabilities() >> CAP_SYS_ADMIN & 1:
             from pyruntime.runtime import rootless
 

@@ -15,7 +15,8 @@ import pytest
 
 from tests.lib.box import Box, refused
 from tests.lib.bundle import Bundle
-from tests.lib.groups import V2, group_of, hierarchies, mounted, read_value
+from tests.lib.groups import V2, group_of, hierarchies, read_value
+from tests.lib.unmounted import mounted
 
 MIB = 1 << 20
 

@@ -175,7 +175,6 @@ def test_an_allow_list_that_holds_only_what_the_program_needs(
     assert outcome.lines[0]["errno"] == "EPERM" and outcome.lines[1]["cmd"] == "ran"
 
 
-@pytest.mark.covers("linux.seccomp.defaultAction", "linux.seccomp.defaultErrnoRet")
 def test_default_errno(bundle: Bundle) -> None:
     names = [
         *NEEDED,
