@@ -23,10 +23,15 @@ def stat_of(pid: int) -> tuple[str, int] | None:
 
 
 def innermost_pid(pid: int) -> int:
-    """What a process calls itself: its number in its own pid namespace, the last one of NSpid; proc_pid_status(5)."""
-    text = read_file(f"/proc/{pid}/status", 1 << 16)
-    begin = text.index(b"\nNSpid:") + 7
-    return int(text[begin : text.index(b"\n", begin)].split()[-1])
+    """What a process calls itself: its number in its own pid namespace, the last one of NSpid; proc_pid_status(5).
+    Where its files are hidden (hidepid), the number we know."""
+    try:
+        text = read_file(f"/proc/{pid}/status", 1 << 16)
+    except (FileNotFoundError, ProcessLookupError):
+        return pid
+    _, _, rest = text.partition(b"\nNSpid:")
+    numbers = rest.partition(b"\n")[0].split()
+    return int(numbers[-1]) if numbers else pid
 
 
 def is_alive(pid: int, start_time: int) -> bool:

@@ -24,6 +24,14 @@ def test_ourselves() -> None:
     assert not proc.is_alive(os.getpid(), found[1] + 1)
 
 
+def test_the_innermost_pid() -> None:
+    assert proc.innermost_pid(os.getpid()) == os.getpid()
+    process = sleeper()
+    process.kill()
+    process.wait()
+    assert proc.innermost_pid(process.pid) == process.pid, "who is gone keeps the number we know"
+
+
 @pytest.mark.parametrize("name", [") R 1 1", "a b", "((", "x) Z 1"])
 def test_names_with_brackets(tmp_path: Path, name: str) -> None:
     """R-30: a process chooses its own name."""
