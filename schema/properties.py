@@ -32,7 +32,7 @@ ELSEWHERE = {"windows", "solaris", "vm", "zos", "freebsd"}
 FIRST_VERSION = "1.0"
 SHOWN = 3
 SECTIONS = ("top level", "root", "mounts", "process", "hooks", "linux", "linux.resources")
-FULL, REFUSED, IGNORED = "full", "refused", "ignored"
+FULL, REFUSED, IGNORED, UNOWNED = "full", "refused", "ignored", "unowned"
 MISSING = "missing"
 """The feature that refuses what there is no other for."""
 
@@ -154,7 +154,8 @@ def _row(
     leaf: str, table: dict[str, dict[str, str]], homes: dict[str, str], tests: dict[str, list[str]]
 ) -> Row:
     home = closest(leaf, homes)
-    reasons = {kind: closest(leaf, table[kind]) for kind in (REFUSED, IGNORED)}
+    reasons = {kind: closest(leaf, table[kind]) for kind in (REFUSED, IGNORED, UNOWNED)}
+    reasons[IGNORED] = reasons[IGNORED] or reasons[UNOWNED]
     if reasons[IGNORED]:
         support = IGNORED
     elif reasons[REFUSED] or home == MISSING:
@@ -195,6 +196,8 @@ def _gaps(found: list[Row], homes: dict[str, str], table: dict[str, Any]) -> Ite
             yield f"{row.leaf}: no feature has it in PROPERTIES"
         if row.home == MISSING and closest(row.leaf, table[REFUSED]):
             yield f"{row.leaf}: refused by features/missing.py; not to be listed in docs/properties.toml"
+        if row.home and closest(row.leaf, table[UNOWNED]):
+            yield f"{row.leaf}: features/{row.home}.py has it; not to be listed in docs/properties.toml"
         if row.support == IGNORED and row.tests:
             yield f"{row.leaf}: {row.tests[0]} proves it; not to be listed as ignored"
         if row.support == FULL and not row.tests:

@@ -108,6 +108,12 @@ def test_a_leaf_without_an_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(monkeypatch, owners=change) == ["linux.sysctl: no feature has it in PROPERTIES"]
 
 
+def test_a_leaf_that_found_an_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in TABLE["unowned"]:
+        found = problems(monkeypatch, owners=lambda owners, path=path: {**owners, path: "affinity"})
+        assert any("features/affinity.py has it" in line for line in found)
+
+
 def test_what_is_missing_needs_no_test_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """A feature that is taken out is refused by features/missing.py; the page says so and asks for nothing."""
     owners = {**properties.owners(), "linux.sysctl": properties.MISSING}
