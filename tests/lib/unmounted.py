@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import select
 import tempfile
 import time
@@ -29,18 +30,23 @@ def mounted(controller: str) -> Iterator[bool]:
         return
     places = set(hierarchies().values())
     over = hierarchies()["memory"].parent
-    with tempfile.TemporaryDirectory() as own:
-        kernel.mount("cgroups", own, "tmpfs")
+    # Removed by name and only when empty: what is mounted in it is the host's.
+    own = tempfile.mkdtemp()
+    kernel.mount("cgroups", own, "tmpfs")
+    try:
         for name in (*(place.name for place in places), controller):
             Path(own, name).mkdir()
         for place in places:
             kernel.mount(str(place), f"{own}/{place.name}", flags=kernel.MS_BIND)
-        if not _mount(controller, f"{own}/{controller}"):
-            kernel.umount(own)
-            yield False
-            return
-        kernel.mount(own, str(over), flags=kernel.MS_BIND | kernel.MS_REC)
+        there = _mount(controller, f"{own}/{controller}")
+        if there:
+            kernel.mount(own, str(over), flags=kernel.MS_BIND | kernel.MS_REC)
+    finally:
         kernel.umount(own)
+        os.rmdir(own)
+    if not there:
+        yield False
+        return
     try:
         yield True
     finally:
