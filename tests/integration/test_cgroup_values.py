@@ -49,7 +49,6 @@ VALUES: list[tuple[str, Any, Files, Files | None]] = [
     "linux.resources.cpu.quota",
     "linux.resources.cpu.period",
     "linux.resources.cpu.cpus",
-    "linux.resources.cpu.mems",
     "linux.resources.cpu.idle",
     "linux.resources.pids.limit",
 )
@@ -206,7 +205,7 @@ def test_no_process_at_all(bundle: Bundle, version: str, made: int) -> None:
     assert run(bundle.inside("forks", "1")).lines[0]["made"] == made
 
 
-@pytest.mark.covers("linux.resources.memory.limit", "linux.resources.memory.swap")
+@pytest.mark.covers("linux.resources.memory.limit")
 def test_memory_by_effect(bundle: Bundle) -> None:
     """The program is killed; the runtime's own part fits in a small limit."""
     bundle.set("linux.resources.memory", {"limit": 24 * MIB, "swap": 24 * MIB})
@@ -228,6 +227,7 @@ def test_quota_by_effect(bundle: Bundle) -> None:
 BAD: dict[str, dict[str, Any]] = {
     "swap below limit": {"memory": {"limit": 64 * MIB, "swap": 1}},
     "processor 99": {"cpu": {"cpus": "99"}},
+    "node 99": {"cpu": {"mems": "99"}},
     "words for cpus": {"cpu": {"cpus": "zero"}},
     "two lines for cpus": {"cpu": {"cpus": "0\n1"}},
     "path for cpus": {"cpu": {"cpus": "../../x"}},
@@ -241,6 +241,7 @@ BAD: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.covers("linux.resources.cpu.cpus", "linux.resources.cpu.mems")
 @pytest.mark.parametrize("name", BAD)
 def test_values_that_cannot_be(bundle: Bundle, name: str) -> None:
     """One sentence, status 1, no cgroup left (R-25)."""

@@ -196,6 +196,7 @@ def test_rules_deny_all_then_allow_some(bundle: Bundle) -> None:
     allow = {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rwm"}
     read = {"allow": True, "type": "b", "major": 7, "minor": 0, "access": "rm"}
     words = "device /tmp/a c 10 229 r -- device /tmp/b b 7 0 w -- device /tmp/c c 1 1 r -- device /tmp/d c 1 3 w"
+    words += " -- device /tmp/e c 10 228 r -- device /tmp/f b 10 229 r -- device /tmp/g c 11 229 r"
     seen = tried(bundle, [DENY, allow, read], words)
     assert seen[0] in (
         ("open", ""),
@@ -205,6 +206,7 @@ def test_rules_deny_all_then_allow_some(bundle: Bundle) -> None:
     assert seen[1] == ("open", "EPERM")
     assert seen[2] == ("open", "EPERM")
     assert seen[3] == ("open", "")
+    assert seen[4:] == [("open", "EPERM")] * 3, "another number, another type"
 
 
 @pytest.mark.parametrize("rules", [None, [], [DENY]], ids=["absent", "empty", "deny"])
