@@ -47,7 +47,6 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     if not site.cgroups:
         return
     linux = spec.get("linux", {})
-    site.warnings += _passed_over((linux.get("resources") or {}).get("memory") or {})
     numbers = [site.hand(f"tasks {index}") for index in range(site.join_count)]
 
     def make_groups(host: Any) -> None:
@@ -75,14 +74,6 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     for number in numbers:
         ops += [sys(lib.NR_write, number, "0", 1), sys(lib.NR_close, number)]
     yield Step(moments.JOIN_CGROUP, "/linux/cgroupsPath", "join the cgroups", ops)
-
-
-def _passed_over(memory: dict[str, Any]) -> Iterator[str]:
-    """Limits that the specification advises against and runc leaves out too; old configs have them beside `limit`,
-    which counts kernel memory as well."""
-    for name in ("kernel", "kernelTCP"):
-        if memory.get(name, 0) > 0:
-            yield f"/linux/resources/memory/{name} is ignored: memory/limit counts kernel memory too"
 
 
 def owner(spec: dict[str, Any], site: Site) -> int | None:

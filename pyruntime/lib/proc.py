@@ -22,22 +22,18 @@ def stat_of(pid: int) -> tuple[str, int] | None:
     return fields[0].decode(), int(fields[19])
 
 
-def innermost_pid(pid: int) -> int:
-    """What a process calls itself: its number in its own pid namespace, the last one of NSpid; proc_pid_status(5).
-    Where its files are hidden (hidepid), the number we know."""
-    try:
-        text = read_file(f"/proc/{pid}/status", 1 << 16)
-    except (FileNotFoundError, ProcessLookupError):
-        return pid
-    _, _, rest = text.partition(b"\nNSpid:")
-    numbers = rest.partition(b"\n")[0].split()
-    return int(numbers[-1]) if numbers else pid
-
-
 def is_alive(pid: int, start_time: int) -> bool:
     """Whether that very process still runs; a zombie does not."""
     found = stat_of(pid)
     return found is not None and found[1] == start_time and found[0] not in ("Z", "X", "x")
+
+
+def inner_pid(pid: int) -> int:
+    """The number a process has in its own pid namespace: the last of NSpid in /proc/PID/status (Linux 4.1)."""
+    for line in read_file(f"/proc/{pid}/status", 1 << 16).splitlines():
+        if line.startswith(b"NSpid:"):
+            return int(line.split()[-1])
+    return pid
 
 
 def is_ending(pid: int) -> bool:

@@ -159,8 +159,8 @@ class Creation:
         for kind, status in (("createContainer", "creating"), ("startContainer", "created")):
             buffer = self.site.hook_state.get(kind)
             if buffer is not None:
-                # Beside the container's processes the pid is the one they see (runtime.md, State).
-                seen = {**host.record, "pid": proc.innermost_pid(host.pid)}
+                # runtime.md, State: in the container's namespace it is the pid as seen by the container.
+                seen = {**host.record, "pid": proc.inner_pid(host.pid)}
                 text = hooks.state_json(seen, status).encode("utf-8", "surrogateescape")
                 host.channel.fill(self.launch.tape.slots[buffer], text)
         for kind in ("prestart", "createRuntime"):

@@ -220,3 +220,29 @@ def test_real_time(bundle: Bundle, key: str, name: str, value: int) -> None:
         assert "has no counterpart on cgroup v2" in refused(bundle)
     else:
         set_or_refused(bundle, "cpu", name, str(value), "no such file or directory")
+
+
+# What Linux took back
+
+
+@pytest.mark.covers(
+    "linux.resources.memory.kernel",
+    "linux.resources.memory.kernelTCP",
+    "linux.resources.memory.useHierarchy",
+)
+@pytest.mark.parametrize(
+    ("key", "value", "name"),
+    [
+        ("kernel", 64 * MIB, "memory.kmem.limit_in_bytes"),
+        ("kernelTCP", 64 * MIB, "memory.kmem.tcp.limit_in_bytes"),
+        ("useHierarchy", False, "memory.use_hierarchy"),
+    ],
+)
+def test_memory_settings_of_the_past(bundle: Bundle, key: str, value: int, name: str) -> None:
+    """Set, or an error that says what for: nothing that was asked for is passed over."""
+    with Box(bundle.set(f"linux.resources.memory.{key}", value)) as box:
+        outcome = box.create(check=False)
+        if outcome.code == 0:
+            assert int(read_value(box, name)) == value
+            return
+    assert key in outcome.message

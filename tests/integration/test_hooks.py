@@ -118,7 +118,7 @@ STATUSES = {
 
 @pytest.mark.parametrize("kind", OUTER)
 def test_status_and_pid_they_are_told(bundle: Bundle, kind: str) -> None:
-    """In the container's namespaces the pid is the one the container sees (runtime.md, State)."""
+    """The pid is the host's, and in the container's namespaces the container's."""
     add(bundle, kind)
     with Box(bundle) as box:
         box.create()
@@ -127,8 +127,7 @@ def test_status_and_pid_they_are_told(bundle: Bundle, kind: str) -> None:
         box.delete()
         state = records(bundle)[0]["stdin"]
         assert state["status"] == STATUSES[kind]
-        pids = {"createContainer": 1, "poststop": 0}
-        assert state.get("pid", 0) == pids.get(kind, box.pid)
+        assert state.get("pid", 0) == {"poststop": 0, "createContainer": 1}.get(kind, box.pid)
 
 
 def test_the_container_side_hook_is_told_the_state_too(bundle: Bundle) -> None:

@@ -362,13 +362,10 @@ def test_a_path_that_climbs_is_refused(path: str) -> None:
         planned(spec(linux__cgroupsPath=path))
 
 
-def test_limits_on_kernel_memory_are_warnings() -> None:
-    """Not recommended by the specification, and kernels lost them; `limit` counts that memory too."""
-    asked = {"memory": {"limit": 1, "kernel": 5, "kernelTCP": 5}}
-    warnings = planned(spec(linux__resources=asked)).site.warnings
-    assert ["/memory/kernel " in text or "/memory/kernelTCP " in text for text in warnings] == [
-        True,
-        True,
-    ]
-    unset = {"memory": {"limit": 1, "kernel": 0, "kernelTCP": -1}}
-    assert planned(spec(linux__resources=unset)).site.warnings == []
+@pytest.mark.parametrize(
+    ("name", "value"), [("devices", [{"path": "/a", "type": "p"}]), ("rootfsPropagation", "slave")]
+)
+def test_what_needs_mounts_of_its_own(name: str, value: Any) -> None:
+    document = spec(linux__namespaces=without_namespace("mount"))
+    document["linux"][name] = value
+    assert set(findings(document)) == {f"/linux/{name}"}
