@@ -20,7 +20,7 @@ SCHEMA  := $(wildcard schema/*.json schema/*.py schema/*/*.json)
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: build run test check bench conformance engines vm fuzz docs nightly release install clean help
+.PHONY: build run test check bench conformance engines vm fuzz nightly release install clean help
 
 build: build/bin/pyruntime ## build in place: the result is build/bin/pyruntime
 
@@ -85,9 +85,6 @@ vm: build ## the suite in a virtual machine with another kernel and cgroup layou
 fuzz: build ## random input against oracles
 	$(PYTEST) tests/fuzz
 
-docs: build ## docs/properties.md from the schema, the features and the marks of the tests
-	@$(PY) schema/properties.py
-
 nightly: ## everything a night allows: the tier's parts are listed in .ci/tier
 	@.ci/tier nightly
 
@@ -96,6 +93,10 @@ release: ## everything: the tier's parts are listed in .ci/tier
 
 install: build/launcher/pyruntime ## install into DESTDIR/PREFIX (default /usr/local)
 	@$(PY) native/launcher/install.py build/launcher/pyruntime "$(DESTDIR)$(PREFIX)"
+
+.PHONY: docs
+docs: build ## docs/properties.md from the schema, the features and the marks of the tests
+	@$(PY) schema/properties.py
 
 clean: ## remove everything built
 	rm -rf build $(VENV) *.egg-info native/init/init native/shim/init_image.h

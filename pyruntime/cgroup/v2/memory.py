@@ -31,9 +31,9 @@ def apply(dir_fd: int, resources: Mapping[str, Any]) -> None:
     if memory.get("useHierarchy") is False:
         raise no_counterpart("/memory/useHierarchy")
     limit = memory.get("limit", 0)
+    swap = swap_alone(memory.get("swap", 0), limit)
     if memory.get("checkBeforeUpdate") and limit > 0:
         _refuse_below_usage(dir_fd, limit)
-    swap = swap_alone(memory.get("swap", 0), limit)
     if swap is not None:
         _set_swap(dir_fd, swap)
     if limit:
