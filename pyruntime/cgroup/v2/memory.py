@@ -31,9 +31,9 @@ def apply(dir_fd: int, resources: Mapping[str, Any]) -> None:
     if memory.get("useHierarchy") is False:
         raise no_counterpart("/memory/useHierarchy")
     limit = memory.get("limit", 0)
+    if limit > 0 and memory.get("checkBeforeUpdate"):
+        _check(dir_fd, limit)
     swap = swap_alone(memory.get("swap", 0), limit)
-    if memory.get("checkBeforeUpdate") and limit > 0:
-        _refuse_below_usage(dir_fd, limit)
     if swap is not None:
         _set_swap(dir_fd, swap)
     if limit:
@@ -44,14 +44,13 @@ def apply(dir_fd: int, resources: Mapping[str, Any]) -> None:
         )
 
 
-def _refuse_below_usage(dir_fd: int, limit: int) -> None:
-    """As v1's kernel does by itself; v2's would kill what is there (config-linux.md, checkBeforeUpdate)."""
+def _check(dir_fd: int, limit: int) -> None:
+    """v1's kernel refuses a limit that cannot be reached; v2's takes it and kills."""
     usage = int(knob.read(dir_fd, "memory.current"))
-    if limit < usage:
+    if usage > limit:
         raise errors.StepError(
             f"unable to set memory limit to {limit} (current usage: {usage})",
-            "/linux/resources/memory/limit",
-            errno=errno.EBUSY,
+            "/linux/resources/memory/checkBeforeUpdate",
         )
 
 

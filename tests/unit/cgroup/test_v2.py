@@ -227,7 +227,7 @@ def test_a_limit_below_the_usage_is_refused_where_it_was_asked_for(files: Files)
     wanted = {"limit": 100, "checkBeforeUpdate": True}
     with pytest.raises(errors.StepError, match="current usage: 200") as caught:
         memory.apply(-1, {"memory": wanted})
-    assert caught.value.pointer == "/linux/resources/memory/limit"
+    assert caught.value.pointer == "/linux/resources/memory/checkBeforeUpdate"
     assert files.writes == []
     memory.apply(-1, {"memory": {**wanted, "limit": 200}})
     assert files.writes == [("memory.max", "200")]
