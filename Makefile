@@ -99,6 +99,10 @@ release: ## everything: the tier's parts are listed in .ci/tier
 install: build/launcher/pyruntime ## install into DESTDIR/PREFIX (default /usr/local)
 	@$(PY) native/launcher/install.py build/launcher/pyruntime "$(DESTDIR)$(PREFIX)"
 
+.PHONY: docs
+docs: build ## docs/properties.md from the schema, the features and the marks of the tests
+	@$(PY) schema/properties.py
+
 clean: ## remove everything built
 	rm -rf build $(VENV) *.egg-info native/init/init native/shim/init_image.h
 	rm -f pyruntime/spec/_tables.py pyruntime/kernel/_native.*.so pyruntime/kernel/_native.c

@@ -45,9 +45,8 @@ def failed(what: str, value: str, pointer: str, error: OSError) -> errors.StepEr
     words = errors.strerror(number)
     if number == errno.ENOENT:
         words += " (this kernel has no such setting)"
-    return errors.StepError(
-        f"set {what} to {value}: {words}", "/linux/resources" + pointer, errno=number
-    )
+    place = "/linux/resources" + pointer
+    return errors.StepError(f"set {what} to {value} ({place}): {words}", place, errno=number)
 
 
 def read(dir_fd: int, name: str) -> str:

@@ -162,7 +162,6 @@ class _Work:
             return  # not there, or for writing alone: the write will tell, or there is nothing to put back
 
     def apply(self) -> None:
-        self._check_usage()
         for controller, setter in self.limits:
             setter(self._of(controller), self.resources)
         if self.unified and self.resources.get("unified"):
@@ -171,19 +170,6 @@ class _Work:
             unified.apply(self.fds[""], self.resources)
         if "devices" in self.resources:
             self._set_devices(self.resources)
-
-    def _check_usage(self) -> None:
-        """checkBeforeUpdate (config-linux.md, Memory): v1 refuses by itself what cannot be reclaimed, v2 would kill."""
-        memory = self.resources.get("memory") or {}
-        limit = memory.get("limit", 0)
-        if not self.unified or limit <= 0 or not memory.get("checkBeforeUpdate"):
-            return
-        usage = int(knob.read(self.fds[""], "memory.current"))
-        if usage > limit:
-            raise errors.StepError(
-                f"rejecting memory limit {limit} < usage {usage}: device or resource busy",
-                "/linux/resources/memory/limit",
-            )
 
     def _set_devices(self, resources: Mapping[str, Any]) -> None:
         if self.unified:

@@ -13,11 +13,6 @@ if TYPE_CHECKING:
 PROPERTIES = ("ociVersion", "annotations")
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if "" in (spec.get("annotations") or {}):
-        yield "/annotations", "an annotation's key must not be empty"
-
-
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     return iter(())
 

@@ -70,6 +70,8 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
             (spec.get("mounts"), "/mounts"),
             (linux.get("maskedPaths"), "/linux/maskedPaths"),
             (linux.get("readonlyPaths"), "/linux/readonlyPaths"),
+            (linux.get("devices"), "/linux/devices"),
+            (linux.get("rootfsPropagation"), "/linux/rootfsPropagation"),
         ):
             if asked:
                 yield pointer, "needs a mount namespace, and the config asks for none"

@@ -13,7 +13,7 @@ import posix
 
 from pyruntime import features
 from pyruntime.cgroup import detect, driver
-from pyruntime.errors import BundleError, UsageError, strerror
+from pyruntime.errors import BundleError, UsageError, WrongStatus, strerror
 from pyruntime.features.inside import NOTIFY_STATE
 from pyruntime.features.site import Site
 from pyruntime.kernel import calls
@@ -45,6 +45,10 @@ class Creation:
         self.inline = inline
         self.warnings: list[Any] = []
         self.bundle, self.data, self.spec = _read_bundle(request.bundle, self.warnings)
+        if inline and not self.spec.get("process"):
+            from pyruntime.runtime.starting import NO_PROCESS
+
+            raise WrongStatus(request.container_id, NO_PROCESS)
         _check_terminal(request, self.spec)
         features.reach(self.spec)
         if not calls.permitted_capabilities() >> CAP_SYS_ADMIN & 1:
@@ -156,7 +160,9 @@ class Creation:
         for kind, status in (("createContainer", "creating"), ("startContainer", "created")):
             buffer = self.site.hook_state.get(kind)
             if buffer is not None:
-                text = hooks.state_json(host.record, status).encode("utf-8", "surrogateescape")
+                # runtime.md, State: in the container's namespace it is the pid as seen by the container.
+                seen = {**host.record, "pid": proc.inner_pid(host.pid)}
+                text = hooks.state_json(seen, status).encode("utf-8", "surrogateescape")
                 host.channel.fill(self.launch.tape.slots[buffer], text)
         for kind in ("prestart", "createRuntime"):
             if configured.get(kind):

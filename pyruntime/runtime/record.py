@@ -3,7 +3,7 @@
 {"format", "ociVersion", "id", "bundle", "rootfs", "status": creating|created|starting|running, "pid", "startTime"
 (clock ticks since boot), "bootId", "initExe": [st_dev, st_ino] of the init's memfd, "created" (RFC 3339), "uid",
 "annotations", "cgroup" (opaque, of pyruntime.cgroup), "pidNamespace": has one of its own, "keyring": has a session keyring
-of its own}
+of its own, "process": config.json has one, without which start is refused}
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def new_record(
         "cgroup": None,
         "pidNamespace": False,
         "keyring": True,
+        "process": bool(spec.get("process")),
     }
 
 

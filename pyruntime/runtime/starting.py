@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # native/init/tape.h: type, 0, step, errno, length of the text that follows.
 HEADER = Struct("<BBHiI")
 MAX_TEXT = 1024
+NO_PROCESS = "config.json has no process to start (/process)"
 ABOUT_TO_EXEC, FAILED = ord("X"), ord("E")
 _FIFO, _TYPE_MASK = 0o010000, 0o170000
 
@@ -38,6 +39,8 @@ def check(record: dict[str, Any], now: str) -> None:
         raise errors.WrongStatus(record["id"], errors.WORDS["started"])
     if now != "created":
         raise errors.WrongStatus(record["id"], f"cannot start a container in the {now} state")
+    if not record.get("process", True):
+        raise errors.WrongStatus(record["id"], NO_PROCESS)
 
 
 def start(entry: Entry, record: dict[str, Any], log: Log) -> None:

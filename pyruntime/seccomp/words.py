@@ -46,8 +46,7 @@ OPERATORS: Final[tuple[str, ...]] = (
     "SCMP_CMP_NE",
 )
 
-# Flags of seccomp(2) a profile may ask for. TSYNC is not in the specification: runc takes it and does
-# nothing, since the process that loads the filter has one thread.
+# Flags of seccomp(2) a profile may ask for. TSYNC does nothing: the process that loads the filter has one thread.
 FLAGS: Final[Mapping[str, int]] = {
     "SECCOMP_FILTER_FLAG_TSYNC": 1 << 0,
     "SECCOMP_FILTER_FLAG_LOG": 1 << 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,12 @@ from tests.lib.box import Box, Outcome, report, run
 from tests.lib.bundle import Bundle
 from tests.lib.facts import Facts
 
-pytestmark = pytest.mark.covers("process.capabilities")
+pytestmark = pytest.mark.covers(
+    "process.capabilities.bounding",
+    "process.capabilities.permitted",
+    "process.capabilities.inheritable",
+    "process.capabilities.ambient",
+)
 
 SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
 SOME = ["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
@@ -43,6 +49,18 @@ def test_root_has_exactly_the_sets_given(bundle: Bundle, no_new_privileges: bool
     assert seen["bounding"] == set(SOME)
     assert seen["permitted"] == set(SOME)
     assert seen["inheritable"] == set() and seen["ambient"] == set()
+
+
+@pytest.mark.covers("process.capabilities.effective")
+def test_the_effective_set_is_there_until_the_program_is_executed(bundle: Bundle) -> None:
+    """execve makes root's own of the permitted ones: only startContainer hooks and the wait for start have it."""
+    bundle.set("process.capabilities", given(bounding=SOME, permitted=SOME, effective=SOME[:1]))
+    with Box(bundle) as box:
+        box.create()
+        lines = Path(f"/proc/{box.pid}/status").read_text().splitlines()
+        seen = {name: int(value, 16) for name, value in (line.split(":\t", 1) for line in lines if line.startswith("Cap"))}  # fmt: skip
+        assert seen["CapEff"] == 1 << 0, "CAP_CHOWN"
+        assert seen["CapPrm"] == seen["CapBnd"] == 1 << 0 | 1 << 5 | 1 << 10
 
 
 def test_a_plain_user_keeps_none_across_exec(bundle: Bundle) -> None:

@@ -106,22 +106,26 @@ def tried(bundle: Bundle, rules: Any, words: str) -> list[str]:
 DENY = {"allow": False, "access": "rwm"}
 # No driver has this number (devices.txt: for local use): what the rules let through finds nothing there.
 NODE = {"type": "c", "major": 240, "minor": 11}
-WORDS = "device /tmp/a c 240 11 r -- device /tmp/b c 240 11 w -- device /tmp/c c 1 3 w -- device /tmp/d b 254 0 r"
+WORDS = (
+    "device /tmp/a c 240 11 r -- device /tmp/b c 240 11 w -- device /tmp/c c 1 3 w -- device /tmp/d b 254 0 r"
+    " -- device /tmp/e c 240 12 r -- device /tmp/f c 241 11 r -- device /tmp/g b 240 11 r"
+)
+REFUSED = ["EPERM"] * 3
 
 
 @pytest.mark.parametrize(
     ("rules", "answers"),
     [
-        ([], ["EPERM", "EPERM", "", "EPERM"]),
-        ([DENY], ["EPERM", "EPERM", "", "EPERM"]),
-        ([DENY, {"allow": True, "access": "r", **NODE}], ["ENXIO", "EPERM", "", "EPERM"]),
+        ([], ["EPERM", "EPERM", "", "EPERM", *REFUSED]),
+        ([DENY], ["EPERM", "EPERM", "", "EPERM", *REFUSED]),
+        ([DENY, {"allow": True, "access": "r", **NODE}], ["ENXIO", "EPERM", "", "EPERM", *REFUSED]),
         # A hole in a wildcard, which v1 cannot have.
         (
             [
                 {"allow": True, "type": "c", "major": 240, "access": "rwm"},
                 {"allow": False, "access": "w", **NODE},
             ],
-            ["ENXIO", "EPERM", "", "EPERM"],
+            ["ENXIO", "EPERM", "", "EPERM", "ENXIO", "EPERM", "EPERM"],
         ),
     ],
 )

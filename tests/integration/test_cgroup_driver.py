@@ -171,7 +171,9 @@ def test_a_refused_limit_names_the_property_and_leaves_nothing(maker: Maker) -> 
     name = unique_id()
     with pytest.raises(errors.StepError) as caught:
         maker.prepare("/" + name, {"cpu": {"quota": 1, "period": 100000}})
-    assert caught.value.message == "set cpu quota to 1: invalid argument"
+    assert (
+        caught.value.message == "set cpu quota to 1 (/linux/resources/cpu/quota): invalid argument"
+    )
     assert caught.value.pointer == "/linux/resources/cpu/quota"
     held = driver.from_record(maker.holdings[0])
     maker.release()
@@ -179,7 +181,7 @@ def test_a_refused_limit_names_the_property_and_leaves_nothing(maker: Maker) -> 
 
 
 def test_a_processor_that_is_not_there(maker: Maker) -> None:
-    with pytest.raises(errors.StepError, match="set cpuset cpus to 4000: ") as caught:
+    with pytest.raises(errors.StepError, match="set cpuset cpus to 4000 ") as caught:
         maker.prepare("/" + unique_id(), {"cpu": {"cpus": "4000"}})
     assert caught.value.pointer == "/linux/resources/cpu/cpus"
 

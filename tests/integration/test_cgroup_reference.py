@@ -100,7 +100,6 @@ def runc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNTIME", RUNC)
 
 
-@pytest.mark.covers("linux.resources")
 @pytest.mark.parametrize("case", MATRIX)
 def test_the_same_values_as_under_runc(runc: None, maker: Maker, bundle: Bundle, case: str) -> None:
     resources = MATRIX[case]

@@ -5,22 +5,13 @@ v1's words are turned into v2's: a row has the files of both.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
 
 from tests.lib.box import Box, refused, run
 from tests.lib.bundle import Bundle
-from tests.lib.groups import V2, chosen, group_of, hierarchies, read_value
-
-pytestmark = pytest.mark.covers(
-    "linux.resources.memory",
-    "linux.resources.cpu",
-    "linux.resources.pids",
-    "linux.resources.blockIO",
-    "linux.resources.unified",
-)
+from tests.lib.groups import V2, chosen, group_of, read_value
 
 MIB = 1 << 20
 Files = dict[str, str]
@@ -44,11 +35,23 @@ VALUES: list[tuple[str, Any, Files, Files | None]] = [
     ("cpu.period", 50000, {"cpu.cfs_period_us": "50000"}, {"cpu.max": "max 50000"}),
     ("cpu.cpus", "0", {"cpuset.cpus": "0"}, {"cpuset.cpus": "0"}),
     ("cpu.mems", "0", {"cpuset.mems": "0"}, {"cpuset.mems": "0"}),
+    ("cpu.idle", 1, {"cpu.idle": "1"}, {"cpu.idle": "1"}),
     ("pids.limit", 77, {"pids.max": "77"}, {"pids.max": "77"}),
     ("pids.limit", -1, {"pids.max": "max"}, {"pids.max": "max"}),
 ]
 
 
+@pytest.mark.covers(
+    "linux.resources.memory.limit",
+    "linux.resources.memory.reservation",
+    "linux.resources.memory.swappiness",
+    "linux.resources.cpu.shares",
+    "linux.resources.cpu.quota",
+    "linux.resources.cpu.period",
+    "linux.resources.cpu.cpus",
+    "linux.resources.cpu.idle",
+    "linux.resources.pids.limit",
+)
 @pytest.mark.parametrize(
     ("path", "value", "v1", "v2"), VALUES, ids=[f"{row[0]}={row[1]}" for row in VALUES]
 )
@@ -86,6 +89,11 @@ COMBINED: list[tuple[dict[str, Any], Files, Files]] = [
         {"cpu.max": "20000 10000"},
     ),
     (
+        {"cpu": {"quota": 50000, "burst": 10000}},
+        {"cpu.cfs_quota_us": "50000", "cpu.cfs_burst_us": "10000"},
+        {"cpu.max": "50000 100000", "cpu.max.burst": "10000"},
+    ),
+    (
         {"cpu": {"quota": 900000, "period": 1000000}},
         {"cpu.cfs_quota_us": "900000", "cpu.cfs_period_us": "1000000"},
         {"cpu.max": "900000 1000000"},
@@ -118,6 +126,7 @@ COMBINED: list[tuple[dict[str, Any], Files, Files]] = [
 ]
 
 
+@pytest.mark.covers("linux.resources.memory.swap", "linux.resources.cpu.burst")
 @pytest.mark.parametrize(("resources", "v1", "v2"), COMBINED)
 def test_values_together(bundle: Bundle, resources: dict[str, Any], v1: Files, v2: Files) -> None:
     wanted = chosen(v1, v2)
@@ -127,18 +136,7 @@ def test_values_together(bundle: Bundle, resources: dict[str, Any], v1: Files, v
         assert {name: read_value(box, name) for name in wanted} == wanted
 
 
-def test_hugepages(bundle: Bundle) -> None:
-    """The plain limit, and the one on reservations where the kernel has it."""
-    rows = [{"pageSize": "2MB", "limit": 4 * MIB}]
-    name = "hugetlb.2MB.max" if V2 else "hugetlb.2MB.limit_in_bytes"
-    if not V2 and "hugetlb" not in hierarchies():
-        pytest.skip("this host has no hugetlb hierarchy of v1")
-    with Box(bundle.set("linux.resources.hugepageLimits", rows)) as box:
-        box.create()
-        assert read_value(box, name) == str(4 * MIB)
-        assert read_value(box, name.replace("2MB.", "2MB.rsvd.")) == str(4 * MIB)
-
-
+@pytest.mark.covers("linux.resources.unified")
 def test_unified(bundle: Bundle) -> None:
     """Files of v2 by their own names, after everything else; on v1 there are none."""
     bundle.set("linux.resources.memory.limit", 64 * MIB)
@@ -166,6 +164,7 @@ def test_unified_that_is_not_there(bundle: Bundle, name: str, words: str) -> Non
     assert words in message and name in message
 
 
+@pytest.mark.covers("linux.resources.memory.disableOOMKiller")
 def test_the_oom_killer_can_be_disabled(bundle: Bundle) -> None:
     bundle.set("linux.resources.memory", {"limit": 64 * MIB, "disableOOMKiller": True})
     if V2:
@@ -174,31 +173,6 @@ def test_the_oom_killer_can_be_disabled(bundle: Bundle) -> None:
     with Box(bundle) as box:
         box.create()
         assert "oom_kill_disable 1" in read_value(box, "memory.oom_control")
-
-
-def test_throttles(bundle: Bundle) -> None:
-    device = os.stat("/").st_dev
-    entry = {"major": os.major(device), "minor": os.minor(device), "rate": 1048576}
-    keys = ("throttleReadBpsDevice", "throttleWriteIOPSDevice")
-    with Box(bundle.set("linux.resources.blockIO", {key: [entry] for key in keys})) as box:
-        box.create()
-        line = f"{entry['major']}:{entry['minor']}"
-        if V2:
-            text = f"{line} rbps=1048576 wbps=max riops=max wiops=1048576"
-            assert read_value(box, "io.max") == text
-            return
-        assert read_value(box, "blkio.throttle.read_bps_device") == f"{line} 1048576"
-        assert read_value(box, "blkio.throttle.write_iops_device") == f"{line} 1048576"
-
-
-@pytest.mark.skipif(not V2, reason="v1's weight is BFQ's alone")
-def test_block_io_weight(bundle: Bundle) -> None:
-    with Box(bundle.set("linux.resources.blockIO.weight", 300)) as box:
-        box.create()
-        if (group_of(box, "io") / "io.bfq.weight").exists():
-            assert read_value(box, "io.bfq.weight") == "default 300"
-        else:
-            assert read_value(box, "io.weight") == "default 2930"
 
 
 def test_limits_stand_before_the_first_hook(bundle: Bundle) -> None:
@@ -211,16 +185,27 @@ def test_limits_stand_before_the_first_hook(bundle: Bundle) -> None:
         assert log.read_text().strip() == str(limit)
 
 
+@pytest.mark.covers("linux.resources.cpu.cpus")
 def test_cpuset_by_effect(bundle: Bundle) -> None:
     facts_ = run(bundle.set("linux.resources.cpu", {"cpus": "1", "mems": "0"})).facts
     assert facts_.affinity == [1]
 
 
+@pytest.mark.covers("linux.resources.pids.limit")
 def test_pids_by_effect(bundle: Bundle) -> None:
     line = run(bundle.set("linux.resources.pids.limit", 8).inside("forks", "20")).lines[0]
     assert (line["errno"], line["made"]) == ("EAGAIN", 7)
 
 
+@pytest.mark.covers("linux.resources.pids.limit", "ociVersion")
+@pytest.mark.parametrize(("version", "made"), [("1.3.0", 0), ("1.2.1", 1)])
+def test_no_process_at_all(bundle: Bundle, version: str, made: int) -> None:
+    """0 is a limit since 1.3; before, engines sent it for none, and configs say which they mean by their version."""
+    bundle.set("linux.resources.pids.limit", 0).set("ociVersion", version)
+    assert run(bundle.inside("forks", "1")).lines[0]["made"] == made
+
+
+@pytest.mark.covers("linux.resources.memory.limit")
 def test_memory_by_effect(bundle: Bundle) -> None:
     """The program is killed; the runtime's own part fits in a small limit."""
     bundle.set("linux.resources.memory", {"limit": 24 * MIB, "swap": 24 * MIB})
@@ -229,6 +214,7 @@ def test_memory_by_effect(bundle: Bundle) -> None:
     assert outcome.code == 137
 
 
+@pytest.mark.covers("linux.resources.cpu.quota")
 @pytest.mark.slow
 def test_quota_by_effect(bundle: Bundle) -> None:
     """A fifth of a processor: 100 ms of work take half a second."""
@@ -241,6 +227,7 @@ def test_quota_by_effect(bundle: Bundle) -> None:
 BAD: dict[str, dict[str, Any]] = {
     "swap below limit": {"memory": {"limit": 64 * MIB, "swap": 1}},
     "processor 99": {"cpu": {"cpus": "99"}},
+    "node 99": {"cpu": {"mems": "99"}},
     "words for cpus": {"cpu": {"cpus": "zero"}},
     "two lines for cpus": {"cpu": {"cpus": "0\n1"}},
     "path for cpus": {"cpu": {"cpus": "../../x"}},
@@ -254,6 +241,7 @@ BAD: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.covers("linux.resources.cpu.cpus", "linux.resources.cpu.mems")
 @pytest.mark.parametrize("name", BAD)
 def test_values_that_cannot_be(bundle: Bundle, name: str) -> None:
     """One sentence, status 1, no cgroup left (R-25)."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+
 import pytest
 
 from tests.lib.box import refused, report, run
@@ -142,6 +145,41 @@ def test_a_wrong_entry_is_refused(bundle: Bundle, entry: dict[str, object]) -> N
     refused(bundle.set("linux.devices", [entry]))
 
 
+@pytest.mark.parametrize("kind", ["file", "directory", "other device", "link"])
+def test_what_is_not_the_device_is_an_error(bundle: Bundle, kind: str) -> None:
+    """config-linux.md: a file at `path` that does not match. Outside of /dev, which is a fresh tmpfs."""
+    place = bundle.dir("data").rootfs / "data/x"
+    if kind == "file":
+        place.write_text("precious")
+    elif kind == "directory":
+        place.mkdir()
+    elif kind == "link":
+        place.symlink_to("/dev/null")
+    else:
+        os.mknod(place, 0o600 | stat.S_IFCHR, os.makedev(1, 5))
+    before = place.lstat()
+    entry = {"path": "/data/x", "type": "c", "major": 1, "minor": 3}
+    message = refused(bundle.set("linux.devices", [entry]))
+    assert "/data/x" in message and "file exists" in message
+    assert place.lstat() == before
+
+
+def test_the_same_device_may_be_there_already(bundle: Bundle) -> None:
+    place = bundle.dir("data").rootfs / "data/x"
+    os.mknod(place, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    entry = {"path": "/data/x", "type": "c", "major": 1, "minor": 3}
+    outcome = run(bundle.set("linux.devices", [entry]).inside("stat", "/data/x"))
+    assert outcome.lines[0]["minor"] == 3
+
+
+def test_two_devices_at_one_path_are_refused(bundle: Bundle) -> None:
+    entries = [
+        {"path": path, "type": "c", "major": 1, "minor": minor}
+        for path, minor in (("/dev/x", 3), ("/dev//x", 5))
+    ]
+    assert "/linux/devices/1/path" in refused(bundle.set("linux.devices", entries))
+
+
 def tried(
     bundle: Bundle, rules: list[dict[str, object]] | None, words: str
 ) -> list[tuple[str, str]]:
@@ -158,6 +196,7 @@ def test_rules_deny_all_then_allow_some(bundle: Bundle) -> None:
     allow = {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rwm"}
     read = {"allow": True, "type": "b", "major": 7, "minor": 0, "access": "rm"}
     words = "device /tmp/a c 10 229 r -- device /tmp/b b 7 0 w -- device /tmp/c c 1 1 r -- device /tmp/d c 1 3 w"
+    words += " -- device /tmp/e c 10 228 r -- device /tmp/f b 10 229 r -- device /tmp/g c 11 229 r"
     seen = tried(bundle, [DENY, allow, read], words)
     assert seen[0] in (
         ("open", ""),
@@ -167,6 +206,7 @@ def test_rules_deny_all_then_allow_some(bundle: Bundle) -> None:
     assert seen[1] == ("open", "EPERM")
     assert seen[2] == ("open", "EPERM")
     assert seen[3] == ("open", "")
+    assert seen[4:] == [("open", "EPERM")] * 3, "another number, another type"
 
 
 @pytest.mark.parametrize("rules", [None, [], [DENY]], ids=["absent", "empty", "deny"])

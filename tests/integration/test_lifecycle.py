@@ -37,6 +37,21 @@ def test_create_does_not_run_the_program(bundle: Bundle) -> None:
         assert (bundle.rootfs / "ran").exists()
 
 
+def test_start_without_a_process_is_refused_and_changes_nothing(bundle: Bundle) -> None:
+    """runtime.md, Start: it is an error, and an error leaves everything as it was; create needs none."""
+    bundle.unset("process").hook("startContainer", "/no/such/hook")
+    with Box(bundle) as box:
+        box.create()
+        for _ in range(2):
+            outcome = box.start(check=False)
+            assert outcome.code == 1 and "process" in outcome.message
+            assert box.status == "created" and not box.ended(0)
+    with Box(bundle) as box:
+        outcome = box.run()
+        assert outcome.code == 1 and "process" in outcome.message
+        assert box.call("state", box.id).code == 1
+
+
 def test_later_edits_of_the_config_do_not_matter(bundle: Bundle) -> None:
     with Box(bundle.hostname("first")) as box:
         box.create()

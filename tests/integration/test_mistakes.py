@@ -55,6 +55,7 @@ def test_required_properties(bundle: Bundle, path: str) -> None:
     refused(bundle.unset(path))
 
 
+@pytest.mark.covers("ociVersion")
 @pytest.mark.parametrize("version", ["2.0.0", "0.9.0", "one", "", 1])
 def test_other_versions_of_the_specification(bundle: Bundle, version: object) -> None:
     refused(bundle.set("ociVersion", version))

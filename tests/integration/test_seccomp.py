@@ -14,8 +14,6 @@ from tests.lib.box import Box, refused, report, run
 from tests.lib.bundle import Bundle
 from tests.lib.patience import deadline as scaled_deadline
 
-pytestmark = pytest.mark.covers("linux.seccomp")
-
 if platform.machine() == "x86_64":
     PROBED, SETHOSTNAME, KCMP, ARCH = 146, 170, 312, "SCMP_ARCH_X86_64"
 else:
@@ -51,6 +49,7 @@ def test_without_a_profile_there_is_no_filter(bundle: Bundle) -> None:
     assert report(bundle).seccomp == 0
 
 
+@pytest.mark.covers("linux.seccomp.syscalls.names")
 @pytest.mark.parametrize("no_new_privileges", [True, False])
 def test_errno(bundle: Bundle, no_new_privileges: bool) -> None:
     bundle.set("linux.seccomp", profile(rule("sched_get_priority_max"))).set(
@@ -59,6 +58,7 @@ def test_errno(bundle: Bundle, no_new_privileges: bool) -> None:
     assert syscall(bundle, PROBED)["errno"] == "EPERM"
 
 
+@pytest.mark.covers("linux.seccomp.syscalls.errnoRet")
 def test_errno_given(bundle: Bundle) -> None:
     assert (
         syscall(
@@ -76,6 +76,7 @@ def test_errno_zero_is_success(bundle: Bundle) -> None:
     assert (line["errno"], line["value"]) == ("", 0), "the call itself would give 99"
 
 
+@pytest.mark.covers("linux.seccomp.syscalls.action")
 @pytest.mark.parametrize(
     ("action", "code"),
     [
@@ -110,6 +111,7 @@ OPERATORS = [
 ]
 
 
+@pytest.mark.covers("linux.seccomp.syscalls.args")
 @pytest.mark.parametrize(("operator", "value", "two", "cases"), OPERATORS)
 def test_argument_operators(
     bundle: Bundle, operator: str, value: int, two: int | None, cases: dict[int, bool]
@@ -338,6 +340,7 @@ WRONG: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.covers("linux.seccomp.architectures", "linux.seccomp.flags")
 @pytest.mark.parametrize(
     "wrong",
     WRONG,

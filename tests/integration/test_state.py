@@ -7,13 +7,16 @@ import os
 import re
 import signal
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 
+from pyruntime.spec._schema import SCHEMAS
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
 
-pytestmark = pytest.mark.covers("annotations", "ociVersion")
+pytestmark = pytest.mark.covers("annotations")
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 
 
@@ -30,6 +33,31 @@ def test_fields_of_a_created_container(bundle: Bundle) -> None:
         assert state["rootfs"] == str(bundle.rootfs)
         assert RFC3339.fullmatch(state["created"])
         assert re.fullmatch(r"1\.\d+\.\d+.*", state["ociVersion"])
+
+
+def check(document: dict[str, Any], status: str) -> None:
+    """By the schema of the specification, which allows more members."""
+    jsonschema.Draft4Validator(json.loads(SCHEMAS)["state"]).validate(document)
+    assert document["status"] == status
+
+
+def test_the_schema_holds_at_every_status(bundle: Bundle) -> None:
+    """What the hooks are told too."""
+    log = bundle.directory / "log"
+    for kind in ("createRuntime", "createContainer", "poststart", "poststop"):
+        bundle.hook(kind, "/bin/sh", "-c", f"cat >> {log}; echo >> {log}")
+    with Box(bundle.inside("pause")) as box:
+        box.create()
+        check(box.state(), "created")
+        box.start()
+        check(box.state(), "running")
+        box.kill("KILL")
+        box.wait()
+        check(box.state(), "stopped")
+        box.delete()
+    told = [json.loads(line) for line in log.read_text().splitlines() if line]
+    for document, status in zip(told, ("creating", "creating", "running", "stopped"), strict=True):
+        check(document, status)
 
 
 def test_a_stopped_container_has_pid_0(bundle: Bundle) -> None:

@@ -20,7 +20,10 @@ from tests.lib.person import Person, PersonBox, own, rootless
 from tests.lib.spaces import SUBORDINATE, Keeper, inode, map_users
 
 pytestmark = pytest.mark.covers(
-    "linux.namespaces.type", "linux.namespaces.path", "linux.timeOffsets", "linux.timeOffsets.secs"
+    "linux.namespaces.type",
+    "linux.namespaces.path",
+    "linux.timeOffsets.monotonic",
+    "linux.timeOffsets.boottime",
 )
 
 DAY = 86400

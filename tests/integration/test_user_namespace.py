@@ -18,9 +18,6 @@ pytestmark = pytest.mark.covers(
     "linux.namespaces.path",
     "linux.uidMappings",
     "linux.gidMappings",
-    "linux.uidMappings.containerID",
-    "linux.uidMappings.hostID",
-    "linux.uidMappings.size",
 )
 
 FIRST = SUBORDINATE[0].host

@@ -22,6 +22,7 @@ class Files:
         self.writes: list[tuple[str, str]] = []
         self.content: dict[str, str] = {}
         self.failures: dict[tuple[str, str], list[int]] = {}
+        self.forgets: dict[str, str] = {}  # files that read like this whatever is written
 
     def write(self, _fd: int, name: str, value: str) -> None:
         waiting = self.failures.get((name, value)) or self.failures.get((name, "*"))
@@ -33,7 +34,7 @@ class Files:
     def read(self, _fd: int, name: str) -> str:
         if name not in self.content:
             raise FileNotFoundError(errno.ENOENT, name)
-        return self.content[name]
+        return self.forgets.get(name) or self.content[name]
 
     def exists(self, _fd: int, name: str) -> bool:
         return name in self.content
@@ -105,13 +106,34 @@ def test_no_limit_lifts_swap_too_where_swap_is_accounted(files: Files) -> None:
 
 
 def test_the_other_memory_settings(files: Files) -> None:
-    block = {"reservation": 1 << 20, "disableOOMKiller": True, "swappiness": 0, "kernel": 5}
-    memory.apply(-1, {"memory": block})
+    block = {
+        "reservation": 1 << 20,
+        "disableOOMKiller": True,
+        "swappiness": 0,
+        "useHierarchy": False,
+    }
+    memory.apply(-1, {"memory": {**block, "kernelTCP": 4096, "kernel": -1}})
     assert files.writes == [
         ("memory.soft_limit_in_bytes", "1048576"),
         ("memory.oom_control", "1"),
         ("memory.swappiness", "0"),
+        ("memory.kmem.tcp.limit_in_bytes", "4096"),
+        ("memory.use_hierarchy", "0"),
     ]
+
+
+@pytest.mark.parametrize("block", [{"kernel": 5}, {"kernelTCP": 5}, {"useHierarchy": False}])
+def test_what_the_kernel_took_back_is_asked_for(block: dict[str, Any]) -> None:
+    assert asked({"memory": block}) == ["memory"]
+    assert asked({"memory": dict.fromkeys(block, True if "useHierarchy" in block else -1)}) == []
+
+
+def test_a_limit_that_the_kernel_forgets(files: Files) -> None:
+    """Linux takes memory.kmem.limit_in_bytes since 6.1 without a word and without an effect."""
+    files.forgets["memory.kmem.limit_in_bytes"] = "9223372036854771712"
+    with pytest.raises(errors.StepError, match="has no such limit any more") as caught:
+        memory.apply(-1, {"memory": {"kernel": 4096}})
+    assert caught.value.pointer == "/linux/resources/memory/kernel"
 
 
 def test_a_limit_below_the_usage_says_so(files: Files) -> None:
@@ -129,7 +151,9 @@ def test_any_other_failure_names_the_property(files: Files) -> None:
     files.failures[SWAP, "*"] = [errno.EINVAL]
     with pytest.raises(errors.StepError) as caught:
         memory.apply(-1, {"memory": {"swap": 60}})
-    assert caught.value.message == "set memory plus swap limit to 60: invalid argument"
+    assert caught.value.message == (
+        "set memory plus swap limit to 60 (/linux/resources/memory/swap): invalid argument"
+    )
     assert caught.value.pointer == "/linux/resources/memory/swap"
     assert caught.value.errno == errno.EINVAL
 
@@ -167,7 +191,7 @@ def test_a_period_the_old_quota_forbids_is_tried_again(files: Files) -> None:
 
 def test_a_period_alone_has_one_try(files: Files) -> None:
     files.failures["cpu.cfs_period_us", "*"] = [errno.EINVAL]
-    with pytest.raises(errors.StepError, match="set cpu period to 20: invalid argument"):
+    with pytest.raises(errors.StepError, match=r"set cpu period to 20 .*: invalid argument"):
         cpu.apply(-1, {"cpu": {"period": 20}})
 
 
@@ -231,6 +255,15 @@ def test_pids(files: Files, limit: int, text: str) -> None:
 NODE = {"major": 8, "minor": 16}
 
 
+@pytest.mark.covers(
+    "linux.resources.blockIO.weight",
+    "linux.resources.blockIO.leafWeight",
+    "linux.resources.blockIO.weightDevice",
+    "linux.resources.blockIO.throttleReadBpsDevice",
+    "linux.resources.blockIO.throttleWriteBpsDevice",
+    "linux.resources.blockIO.throttleReadIOPSDevice",
+    "linux.resources.blockIO.throttleWriteIOPSDevice",
+)
 @pytest.mark.parametrize("prefix", ["blkio.weight", "blkio.bfq.weight"])
 def test_block_io(files: Files, prefix: str) -> None:
     files.content[prefix] = "100"
@@ -260,15 +293,16 @@ def test_hugetlb_with_and_without_reservations(files: Files) -> None:
     rows = {"hugepageLimits": [{"pageSize": "2MB", "limit": 7}]}
     hugetlb.apply(-1, rows)
     plain, reserved = "hugetlb.2MB.limit_in_bytes", "hugetlb.2MB.rsvd.limit_in_bytes"
-    assert files.writes == [(plain, "7"), (reserved, "7")]
+    assert files.writes == [(reserved, "7"), (plain, "7")]
     files.writes.clear()
     files.failures[reserved, "*"] = [errno.ENOENT, errno.EINVAL]
     hugetlb.apply(-1, rows)
     assert files.writes == [(plain, "7")]
-    with pytest.raises(errors.StepError, match="hugepage limit of 2MB to 7: invalid argument"):
+    with pytest.raises(errors.StepError, match=r"hugepage limit of 2MB to 7 .*: invalid argument"):
         hugetlb.apply(-1, rows)
 
 
+@pytest.mark.covers("linux.resources.network.classID", "linux.resources.network.priorities")
 def test_network(files: Files) -> None:
     block = {"network": {"classID": 1048577, "priorities": [{"name": "eth0", "priority": 3}]}}
     net.apply_class(-1, block)
@@ -276,6 +310,7 @@ def test_network(files: Files) -> None:
     assert files.writes == [("net_cls.classid", "1048577"), ("net_prio.ifpriomap", "eth0 3")]
 
 
+@pytest.mark.covers("linux.resources.rdma")
 def test_rdma(files: Files) -> None:
     rdma.apply(
         -1, {"rdma": {"mlx5_1": {"hcaHandles": 3, "hcaObjects": 0}, "mlx5_2": {"hcaObjects": 9}}}

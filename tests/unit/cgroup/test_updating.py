@@ -138,7 +138,7 @@ def test_what_will_not_go_back_is_told(kernel: Kernel, monkeypatch: pytest.Monke
 
 def test_a_limit_below_what_is_used(kernel: Kernel) -> None:
     memory = {"limit": 400, "checkBeforeUpdate": True}
-    with pytest.raises(errors.StepError, match="rejecting memory limit 400 < usage 500"):
+    with pytest.raises(errors.StepError, match="unable to set memory limit to 400"):
         updating.update(kernel.cgroup, {"memory": memory}, {})
     assert kernel.writes == []
 

@@ -70,6 +70,9 @@ def test_which_controllers_are_asked_for() -> None:
         ({"cpu": {"realtimePeriod": 5}}, "/cpu/realtimePeriod"),
         ({"memory": {"disableOOMKiller": True}}, "/memory/disableOOMKiller"),
         ({"memory": {"swappiness": 5}}, "/memory/swappiness"),
+        ({"memory": {"kernel": 5}}, "/memory/kernel"),
+        ({"memory": {"kernelTCP": 5}}, "/memory/kernelTCP"),
+        ({"memory": {"useHierarchy": False}}, "/memory/useHierarchy"),
         ({"blockIO": {"leafWeight": 5}}, "/blockIO/leafWeight"),
     ],
 )
@@ -176,7 +179,7 @@ def test_a_burst_the_old_quota_forbids(files: Files) -> None:
     cpu.apply(-1, {"cpu": {"quota": 5000, "burst": 10}})
     assert files.writes == [("cpu.max", "5000 100000"), ("cpu.max.burst", "10")]
     files.failures["cpu.max.burst"] = [errno.EINVAL]
-    with pytest.raises(errors.StepError, match="set cpu burst to 10: invalid argument"):
+    with pytest.raises(errors.StepError, match=r"set cpu burst to 10 .*: invalid argument"):
         cpu.apply(-1, {"cpu": {"burst": 10}})
 
 
@@ -188,15 +191,26 @@ def test_cpuset(files: Files) -> None:
 NODE = {"major": 8, "minor": 16}
 
 
+@pytest.mark.covers(
+    "linux.resources.blockIO.weight",
+    "linux.resources.blockIO.weightDevice",
+    "linux.resources.blockIO.throttleReadBpsDevice",
+    "linux.resources.blockIO.throttleWriteBpsDevice",
+    "linux.resources.blockIO.throttleReadIOPSDevice",
+    "linux.resources.blockIO.throttleWriteIOPSDevice",
+)
 def test_io(files: Files) -> None:
     block = {
         "weight": 10,
         "weightDevice": [{**NODE, "weight": 1000}],
         "throttleReadBpsDevice": [{**NODE, "rate": 5}],
+        "throttleWriteBpsDevice": [{**NODE, "rate": 6}],
+        "throttleReadIOPSDevice": [{**NODE, "rate": 7}],
         "throttleWriteIOPSDevice": [{**NODE, "rate": 0}],
     }
     io.apply(-1, {"blockIO": block})
-    throttles = [("io.max", "8:16 rbps=5"), ("io.max", "8:16 wiops=max")]
+    words = ("rbps=5", "wbps=6", "riops=7", "wiops=max")
+    throttles = [("io.max", f"8:16 {word}") for word in words]
     assert files.writes == [("io.weight", "1"), ("io.weight", "8:16 10000"), *throttles]
     files.writes.clear()
     files.content["io.bfq.weight"] = "default 100"
@@ -204,11 +218,28 @@ def test_io(files: Files) -> None:
     assert files.writes == [("io.bfq.weight", "10"), ("io.bfq.weight", "8:16 1000"), *throttles]
 
 
+@pytest.mark.covers("linux.resources.memory.checkBeforeUpdate")
+def test_a_limit_below_the_usage_is_refused_where_it_was_asked_for(files: Files) -> None:
+    files.content["memory.current"] = "200"
+    memory.apply(-1, {"memory": {"limit": 100}})
+    assert files.writes == [("memory.max", "100")]
+    files.writes.clear()
+    wanted = {"limit": 100, "checkBeforeUpdate": True}
+    with pytest.raises(errors.StepError, match="current usage: 200") as caught:
+        memory.apply(-1, {"memory": wanted})
+    assert caught.value.pointer == "/linux/resources/memory/checkBeforeUpdate"
+    assert files.writes == []
+    memory.apply(-1, {"memory": {**wanted, "limit": 200}})
+    assert files.writes == [("memory.max", "200")]
+
+
+@pytest.mark.covers("linux.resources.hugepageLimits")
 def test_hugetlb(files: Files) -> None:
     hugetlb.apply(-1, {"hugepageLimits": [{"pageSize": "2MB", "limit": 4}]})
-    assert files.writes == [("hugetlb.2MB.max", "4"), ("hugetlb.2MB.rsvd.max", "4")]
+    assert files.writes == [("hugetlb.2MB.rsvd.max", "4"), ("hugetlb.2MB.max", "4")]
 
 
+@pytest.mark.covers("linux.resources.unified")
 def test_unified(files: Files) -> None:
     unified.apply(-1, {"unified": {"io.max": "8:0 rbps=1\n8:16 rbps=2", "memory.high": "5"}})
     assert files.writes == [
@@ -224,7 +255,7 @@ def test_unified_without_the_controller(files: Files) -> None:
     with pytest.raises(errors.StepError, match='controller "hugetlb" not available'):
         unified.apply(-1, {"unified": {"hugetlb.2MB.max": "1"}})
     with pytest.raises(
-        errors.StepError, match=r"set unified memory\.odd to 1: no such file"
+        errors.StepError, match=r"set unified memory\.odd to 1 .*: no such file"
     ) as caught:
         unified.apply(-1, {"unified": {"memory.odd": "1"}})
     assert caught.value.pointer == "/linux/resources/unified/memory.odd"

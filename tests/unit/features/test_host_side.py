@@ -365,3 +365,12 @@ def test_the_unified_group_is_joined_by_the_clone() -> None:
 def test_a_path_that_climbs_is_refused(path: str) -> None:
     with pytest.raises(PyruntimeError, match="cgroupsPath"):
         planned(spec(linux__cgroupsPath=path))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("devices", [{"path": "/a", "type": "p"}]), ("rootfsPropagation", "slave")]
+)
+def test_what_needs_mounts_of_its_own(name: str, value: Any) -> None:
+    document = spec(linux__namespaces=without_namespace("mount"))
+    document["linux"][name] = value
+    assert set(findings(document)) == {f"/linux/{name}"}

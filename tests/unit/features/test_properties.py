@@ -19,13 +19,9 @@ from tests.lib.plans import Plan, planned, site, spec, words
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "schema"))
 
-from resolve import Resolver  # noqa: E402
+from properties import all_leaves  # noqa: E402
 
-TREE = Resolver().tree("config-schema.json")
 FULL: dict[str, Any] = json.loads((ROOT / "schema/corpus/base/full.json").read_text())
-ELSEWHERE = {"windows", "solaris", "vm", "zos", "freebsd"}
-"""Platforms that are not Linux: their sections mean nothing here."""
-
 NOT_YET: dict[str, str] = {}
 """Known to be ignored so far; a property that cannot be applied should be refused."""
 
@@ -48,19 +44,7 @@ NO_STEP = {
 """Properties without an effect on the list of steps, and where their effect is."""
 
 
-def leaves(node: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[str]:
-    """Dotted paths of everything a document can say; `*` is any index."""
-    if node["type"] == "object" and node.get("properties"):
-        for name, child in node["properties"].items():
-            if path or name not in ELSEWHERE:
-                yield from leaves(child, (*path, name))
-    elif node["type"] == "array":
-        yield from leaves(node["items"], (*path, "*"))
-    else:
-        yield ".".join(path)
-
-
-LEAVES = sorted(leaves(TREE))
+LEAVES = sorted(all_leaves())
 OWNERS = [(path, module.__name__) for module in features.modules() for path in module.PROPERTIES]
 
 
