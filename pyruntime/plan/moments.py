@@ -149,7 +149,11 @@ TABLE = (
         "rlimits last of what needs descriptors: a small NOFILE must not break the tape",
     ),
     ("NO_NEW_PRIVILEGES", "init", "before the filter, which needs it or CAP_SYS_ADMIN"),
-    ("SECCOMP_EARLY", "init", "without no_new_privs: while CAP_SYS_ADMIN is still held"),
+    (
+        "SECCOMP_EARLY",
+        "both",
+        "without no_new_privs: while CAP_SYS_ADMIN is still held; the host takes a listener",
+    ),
     (
         "CREDENTIALS",
         "init",
@@ -169,8 +173,8 @@ TABLE = (
     ),
     (
         "SECCOMP_LATE",
-        "init",
-        "with no_new_privs: after it only read, write, close and execve of ours",
+        "both",
+        "with no_new_privs: after it only read, write, close and execve of ours; the host takes a listener",
     ),
     ("RELEASE", "init", "the parent may leave once created is recorded, and not before"),
     ("READY", "host", "created is recorded before the init is let go"),

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 HEADER = Struct("<BBHiI")
 PACKET = 2048
-ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC, COPY, COPIED, CLONED = (
-    ord(letter) for letter in "ERSFXCPK"
+ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC, COPY, COPIED, CLONED, LISTENER = (
+    ord(letter) for letter in "ERSFXCPKN"
 )
-FDS = {TERMINAL: 1, COPY: 2}
+FDS = {TERMINAL: 1, COPY: 2, LISTENER: 1}
 """How many descriptors come with a message; none with any other."""
 NO_STEP = 0xFFFF
 

@@ -39,6 +39,8 @@ class Host:
         "spawned",
         "channel",
         "run_hooks",
+        "said",
+        "listener",
         "_undo",
     )
 
@@ -61,6 +63,8 @@ class Host:
         self.spawned: list[Callable[[], None]] = []  # what is put back once the init is there
         self.channel: Any = None
         self.run_hooks: Callable[[], None] = lambda: None
+        self.said = 0  # the number that came with the init's last word
+        self.listener = -1  # of a seccomp filter, where the init sends it itself
         self._undo: list[Callable[[], None]] = []
 
     def give(self, number: int, fd: int) -> None:
@@ -96,6 +100,16 @@ class Host:
         from pyruntime.runtime import idmaps
 
         idmaps.compare(self.pid, uids, gids)
+
+    def keep_listener(self, fd: int) -> None:
+        """The init has sent the listener of its filter, and now asks us to pass it on."""
+        self.listener = fd
+
+    def hand_over_listener(self, path: str, metadata: str | None) -> None:
+        """To the agent at `path`; the init said under which number it has it, if it did not send it."""
+        from pyruntime.runtime import listener
+
+        listener.hand_over(self, path, metadata)
 
     def ordered_fds(self) -> list[int]:
         """All handed descriptors in the order of their numbers, which have no gaps."""

@@ -118,12 +118,15 @@ class Launch:
             if message.type == channel.READY:
                 return
             if message.type == channel.SYNC:
+                host.said = message.number
                 _run_host_step(self.init_steps[message.step], host)
                 self._let_go_on()
             elif message.type == channel.CLONED:
                 self._adopt(message.number)
             elif message.type == channel.TERMINAL:
                 self._take_terminal(message)
+            elif message.type == channel.LISTENER:
+                host.keep_listener(message.fds[0])
             elif message.type == channel.COPY:
                 self._copy_up(*message.fds)
             elif message.type == channel.COPIED:
