@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Every feature, and the properties without which it has nothing to do; what is not asked for is not even imported,
 # because `create` pays for each module. Among steps of one moment this order decides.
 REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("labels", ("process.apparmorProfile", "process.selinuxLabel", "linux.mountLabel")),
     ("session", ()),
     ("namespaces", ()),
     ("users", ("linux.uidMappings", "linux.gidMappings")),
@@ -37,13 +38,13 @@ REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("credentials", ()),
     ("document", ("annotations",)),
     ("missing", (
-        "process.scheduler", "process.ioPriority", "process.apparmorProfile", "process.selinuxLabel",
-        "linux.mountLabel", "linux.memoryPolicy", "linux.netDevices", "linux.intelRdt")),
+        "process.scheduler", "process.ioPriority", "linux.memoryPolicy", "linux.netDevices",
+        "linux.intelRdt")),
 )  # fmt: skip
 
 # What a process that joins a container has of its own; all else is the container's already (security: R-20).
 OF_A_PROCESS = frozenset(
-    ("session", "terminal", "process", "personality", "seccomp", "credentials")
+    ("labels", "session", "terminal", "process", "personality", "seccomp", "credentials")
 )
 
 

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 PROPERTIES = (
     "process.scheduler",
     "process.ioPriority",
-    "process.apparmorProfile",
-    "process.selinuxLabel",
-    "linux.mountLabel",
     "linux.memoryPolicy",
     "linux.netDevices",
     "linux.intelRdt",

@@ -56,6 +56,10 @@ INSIDE_PROC = frozenset("/proc/" + name for name in (
     "sys/kernel/ns_last_pid", "sys/crypto/fips_enabled"))  # fmt: skip
 
 
+UNLABELLED = ("proc", "sysfs", "cgroup2")  # SELinux has their labels of its policy alone
+LABELS = ("context=", "fscontext=", "defcontext=", "rootcontext=")
+
+
 def guard_proc(target: Any, path: str) -> list[Any]:
     """Unless the config's path is one of lxcfs's, a target that turns out to lie on procfs is refused."""
     if path in INSIDE_PROC or path == "/proc":
@@ -95,13 +99,17 @@ def new_file_system(
     late = options.read_only and (kind == "tmpfs" or target == "/dev")
     fd, where, mode = Reg(pointer), Reg("target"), Reg("mode")
     ops = _find_target(kind, where, mode, target, site)
+    label = _context_label(kind, options, site)
     if options.flags2 or any(
-        len(word.encode("utf-8", "surrogateescape")) >= FSCONFIG_LIMIT for word in options.data
+        len(word.encode("utf-8", "surrogateescape")) >= FSCONFIG_LIMIT
+        for word in (*options.data, label)
     ):
-        ops += _by_mount2(mount, options, where, target, fd, site, late=late)
+        ops += _by_mount2(mount, options, where, target, fd, site, label, late=late)
         ops += remembered(fd, target, pointer, site)
     else:
-        ops += _by_context(mount, options, fd, _fallback(kind, fd, options, site), late=late)
+        ops += _by_context(mount, options, fd, _fallback(kind, fd, options, site), label, late=late)
+        if kind == "mqueue" and site.mount_label:
+            ops += _label_root(fd, site.mount_label)
         if kind == "tmpfs" and not any(word.startswith("mode=") for word in options.data):
             ops += [expect(mode, -1, skip=1), jump(1), sys(lib.NR_fchmodat, fd, ".", mode)]
         if options.copy_up:
@@ -121,6 +129,24 @@ def new_file_system(
         )
     else:
         yield Step(moments.MOUNT, pointer, text, [*ops, sys(lib.NR_close, fd)])
+
+
+def _context_label(kind: str, options: Options, site: Site) -> str:
+    """linux.mountLabel, for a file system that is made with one; a mount's own word goes first. mqueue is made with
+    its ipc namespace and labelled after it."""
+    if kind in UNLABELLED or kind == "mqueue":
+        return ""
+    return "" if any(word.startswith(LABELS) for word in options.data) else site.mount_label
+
+
+def _label_root(fd: Reg, label: str) -> list[Any]:
+    root, data = Reg("labelled"), label.encode("utf-8", "surrogateescape")
+    flags = lib.O_RDONLY | lib.O_DIRECTORY | lib.O_CLOEXEC
+    return [
+        sys(lib.NR_openat, fd, ".", flags, 0, out=root),
+        sys(lib.NR_fsetxattr, root, "security.selinux", data, len(data), 0),
+        sys(lib.NR_close, root),
+    ]
 
 
 def _find_target(kind: str, where: Reg, mode: Reg, target: str, site: Site) -> list[Any]:
@@ -162,7 +188,13 @@ def _fallback(kind: str, fd: Reg, options: Options, site: Site) -> list[Any]:
 
 
 def _by_context(
-    mount: dict[str, Any], options: Options, fd: Reg, fallback: list[Any], *, late: bool
+    mount: dict[str, Any],
+    options: Options,
+    fd: Reg,
+    fallback: list[Any],
+    label: str,
+    *,
+    late: bool,
 ) -> list[Any]:
     """fsopen, one fsconfig per option, fsmount: nothing is glued into one string (security: R-43). Where there is a
     fall-back the kernel says EPERM to the first, to the creation or to the last of them."""
@@ -172,6 +204,8 @@ def _by_context(
     flags = ["ro"] if options.read_only and not late else []
     set_string, refused = lib.FSCONFIG_SET_STRING, (EPERM,)
     ops = [sys(lib.NR_fsconfig, context, set_string, "source", source, log=context)]
+    if label:
+        ops.append(sys(lib.NR_fsconfig, context, set_string, "context", label, log=context))
     for word in flags + options.context + options.data:
         key, equals, value = word.partition("=")
         if equals:
@@ -226,11 +260,14 @@ def _by_mount2(
     target: str,
     fd: Reg,
     site: Site,
+    label: str,
     *,
     late: bool,
 ) -> list[Any]:
-    """For what fsconfig cannot carry: mount(2) on `.` of the target's descriptor, then attributes by descriptor."""
-    data = ",".join([*options.context, *options.data])
+    """For what fsconfig cannot carry: mount(2) on `.` of the target's descriptor, then attributes by descriptor. In
+    one string a label, which may hold commas, needs quotes."""
+    labels = [f'context="{label}"'] if label else []
+    data = ",".join([*options.context, *options.data, *labels])
     return [
         sys(lib.NR_fchdir, where),
         sys(

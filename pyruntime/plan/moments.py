@@ -76,13 +76,17 @@ TABLE = (
         "init",
         "only a child is in a new or joined pid namespace and in a new time namespace",
     ),
-    ("SESSION", "init", "own session and keyring before anything of the image is touched"),
-    ("LOOPBACK", "init", "hooks may already need the network"),
     (
         "PROCFS",
         "init",
         "our own detached procfs: nobody can mount over it (CVE-2025-52881, CVE-2019-19921)",
     ),
+    (
+        "SESSION",
+        "init",
+        "own session and keyring before anything of the image is touched; the keyring's label goes by procfs",
+    ),
+    ("LOOPBACK", "init", "hooks may already need the network"),
     ("PROPAGATION", "init", "before the first mount, or mounts would reach the host"),
     (
         "OWN_SOURCES",
@@ -131,6 +135,11 @@ TABLE = (
     ("ROOT_PROPAGATION", "init", "the container's own choice for /, after the old root is gone"),
     ("HOST_NAMES", "init", "hostname, domainname"),
     ("HOME", "init", "the image's passwd, only now that paths end at the new root"),
+    (
+        "LABEL",
+        "init",
+        "the last use of procfs, by who opens it: waits for execve, and a clone inherits it; no_new_privs is judged at execve",
+    ),
     (
         "SWEEP",
         "init",
@@ -187,8 +196,8 @@ NAMES = tuple(row[0] for row in TABLE)
 SIDES = tuple(row[1] for row in TABLE)
 
 (CGROUP, SOURCES, SPAWN, IDENTITY, BIRTH, JOIN_CGROUP, RAISE_LIMITS, JOIN, USER_NAMESPACE, TIME_NAMESPACE,
- NAMESPACE_ROOT, JOIN_LATE, NEW_NAMESPACES, CGROUP_NAMESPACE, CLONE, SESSION, LOOPBACK, PROCFS, PROPAGATION,
+ NAMESPACE_ROOT, JOIN_LATE, NEW_NAMESPACES, CGROUP_NAMESPACE, CLONE, PROCFS, SESSION, LOOPBACK, PROPAGATION,
  OWN_SOURCES, ROOT, MOUNT, DEVICES, DEV_LINKS, HOOKS_RUNTIME, HOOKS_CONTAINER, WORKING_DIRECTORY, CONSOLE, PROC_FACTS, SYSCTL, CHECK,
- READONLY_PATHS, MASKS, LATE_READONLY, PIVOT, ROOT_PROPAGATION, HOST_NAMES, HOME, SWEEP, LATE_CLONE, LATE_SESSION, EXECUTION, LIMITS,
+ READONLY_PATHS, MASKS, LATE_READONLY, PIVOT, ROOT_PROPAGATION, HOST_NAMES, HOME, LABEL, SWEEP, LATE_CLONE, LATE_SESSION, EXECUTION, LIMITS,
  NO_NEW_PRIVILEGES, SECCOMP_EARLY, CREDENTIALS, PARENT_DEATH, CHDIR, LOOKUP, INDEPENDENCE, SECCOMP_LATE, RELEASE, READY, WAIT,
  HOOKS_START, EXEC) = range(len(TABLE))  # fmt: skip

@@ -20,6 +20,7 @@ from pyruntime.runtime import channel
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from pyruntime.features.site import Site
     from pyruntime.plan.step import Step
@@ -239,7 +240,7 @@ def check_preserved(count: int) -> None:
             raise UsageError(f"descriptor {fd} of --preserve-fds is not open")
 
 
-def look_around(site: Site) -> None:
+def look_around(site: Site, spec: dict[str, Any]) -> None:
     """Fills in what the plan must know of this process and this host."""
     site.capabilities = calls.permitted_capabilities()
     site.privileged = bool(site.capabilities >> CAP_SYS_ADMIN & 1)
@@ -247,6 +248,15 @@ def look_around(site: Site) -> None:
     site.in_user_namespace = proc.in_user_namespace()
     site.last_capability = proc.last_capability()
     site.machine = posix.uname().machine
+    process = spec.get("process") or {}
+    if (
+        process.get("apparmorProfile")
+        or process.get("selinuxLabel")
+        or (spec.get("linux") or {}).get("mountLabel")
+    ):
+        from pyruntime.runtime import lsm
+
+        lsm.look(site)
 
 
 def _not_spawned(error: KernelError, *, into_cgroup: bool) -> StepError:

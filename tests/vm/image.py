@@ -29,7 +29,7 @@ PROJECT = HERE.parent.parent
 SUITE = "bookworm"
 PACKAGES = """systemd systemd-sysv udev dbus dbus-user-session libpam-systemd login passwd kmod procps iproute2
 python3 gcc libc6-dev busybox-static strace runc crun podman containerd conmon golang-github-containers-common
-uidmap slirp4netns fuse-overlayfs catatonit netavark nftables iptables""".split()
+uidmap slirp4netns fuse-overlayfs catatonit netavark nftables iptables apparmor""".split()
 # What a booted machine has run once starts faster: its pages are in memory.
 WARM_UP = (
     "python3 -c 'import json, subprocess, ctypes'; runc --version; podman --version; gcc --version"

@@ -210,7 +210,7 @@ def test_the_program_is_looked_up_in_the_path() -> None:
             {"terminal": True, "consoleSize": {"height": 65536, "width": 1}},
             "/process/consoleSize/height",
         ),
-        ({"apparmorProfile": "x"}, "/process/apparmorProfile"),
+        ({"scheduler": {"policy": "SCHED_BATCH"}}, "/process/scheduler"),
     ],
 )
 def test_rules(members: dict[str, Any], pointer: str) -> None:
