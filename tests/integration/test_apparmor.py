@@ -5,8 +5,6 @@ Needs a kernel that enforces AppArmor, as the virtual machine of `make vm` has; 
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -165,12 +163,9 @@ def namespace(entry: Path) -> Path | None:
 
 
 def test_a_detached_process(walled: Bundle) -> None:
-    with running(walled) as box:
-        joined = Detached(box, "ID", "/inside", "pause")
+    with running(walled) as box, Detached(box, "ID", "/inside", "pause") as joined:
         joined.expect("pause")
         assert confinement(joined.pid) == f"{WALLS} (enforce)"
-        os.kill(joined.pid, signal.SIGKILL)
-        joined.wait()
 
 
 def test_the_flag(walled: Bundle) -> None:
