@@ -14,7 +14,7 @@ import pytest
 
 from tests.lib.box import Box, refused, run
 from tests.lib.bundle import Bundle
-from tests.lib.execs import Background, attached, inside, process_file, running
+from tests.lib.execs import Detached, attached, inside, process_file, running
 
 CURRENT = Path("/proc/self/attr/current")
 
@@ -72,14 +72,14 @@ def test_without_a_label(bundle: Bundle) -> None:
 
 
 def test_the_session_keyring(labelled: Bundle) -> None:
-    """The kernel tells the length of its label."""
+    """The kernel tells the length of its label. Who joins the container joins its keyring."""
     words = ["syscall", str(KEYCTL), str(GET_SECURITY), str(SESSION_KEYRING), "0", "0"]
     outcome = run(labelled.inside(*words))
     assert outcome.lines[0]["value"] == len(LABEL) + 1, str(outcome)
     with running(labelled) as box:
         assert inside(box, *words).lines[0]["value"] == len(LABEL) + 1
         other = inside(box, *words, flags=("--process-label", OTHER))
-        assert other.lines[0]["value"] == len(OTHER) + 1
+        assert other.lines[0]["value"] == len(LABEL) + 1
 
 
 def test_in_a_user_namespace(mapped: Bundle) -> None:
@@ -90,14 +90,9 @@ def test_in_a_user_namespace(mapped: Bundle) -> None:
 
 def label_of_joined(box: Box, *flags: str) -> str:
     """As the host sees it."""
-    with Background(
-        box, *flags, "--pid-file", str(box.scratch / "p"), "ID", "/inside", "pause"
-    ) as made:
-        made.expect("pause")
-        found = label(int((box.scratch / "p").read_text()))
-        made.send(15)
-        made.wait()
-    return found
+    with Detached(box, *flags, "ID", "/inside", "pause") as joined:
+        joined.expect("pause")
+        return label(joined.pid)
 
 
 @pytest.mark.parametrize("no_new_privileges", NO_PRIVILEGES)
