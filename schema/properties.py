@@ -33,8 +33,6 @@ FIRST_VERSION = "1.0"
 SHOWN = 3
 SECTIONS = ("top level", "root", "mounts", "process", "hooks", "linux", "linux.resources")
 FULL, REFUSED, IGNORED, UNOWNED = "full", "refused", "ignored", "unowned"
-MISSING = "missing"
-"""The feature that refuses what there is no other for."""
 
 HEAD = """# Properties of config.json
 
@@ -159,7 +157,7 @@ def _row(
     reasons[IGNORED] = reasons[IGNORED] or reasons[UNOWNED]
     if reasons[IGNORED]:
         support = IGNORED
-    elif reasons[REFUSED] or home == MISSING:
+    elif reasons[REFUSED]:
         support = REFUSED
     else:
         support = FULL
@@ -195,8 +193,6 @@ def _gaps(found: list[Row], homes: dict[str, str], table: dict[str, Any]) -> Ite
     for row in found:
         if not row.home and row.support == FULL:
             yield f"{row.leaf}: no feature has it in PROPERTIES"
-        if row.home == MISSING and closest(row.leaf, table[REFUSED]):
-            yield f"{row.leaf}: refused by features/missing.py; not to be listed in docs/properties.toml"
         if row.home and closest(row.leaf, table[UNOWNED]):
             yield f"{row.leaf}: features/{row.home}.py has it; not to be listed in docs/properties.toml"
         if row.support == IGNORED and row.tests:

@@ -147,7 +147,7 @@ long execute(struct player *p, const struct insn *i, const long *a, long *value)
 			       ? resolve((int)a[0], TEXT(1), a[2], (u32)a[3], (int)a[4])
 			       : -PR_EBADMSG;
 	case OP_SYNC:
-		return synchronise(p, (int)a[0], a[1], i->step);
+		return synchronise(p, (int)a[0], a[1], (i32)a[2], i->step);
 	case OP_HOME:
 		return has_room(p, i, 2, a[2], a[3])
 			       ? find_home((int)a[0], (u32)a[1], TEXT(2), (size_t)a[3])

@@ -47,9 +47,9 @@ static long wait_for_go(struct player *p, int socket)
 	}
 }
 
-long synchronise(struct player *p, int socket, long code, u16 step)
+long synchronise(struct player *p, int socket, long code, i32 number, u16 step)
 {
-	send_message(socket, (u8)code, step, 0, "", 0);
+	send_message(socket, (u8)code, step, number, "", 0);
 	return wait_for_go(p, socket);
 }
 

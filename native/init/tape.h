@@ -45,7 +45,7 @@ enum op {
 	OP_SET,	    /* value -> out */
 	OP_DECIMAL, /* buffer, value: digits and a NUL, 21 bytes at most */
 	OP_RESOLVE, /* root fd, path, how, mode, model fd -> out */
-	OP_SYNC,    /* socket, code */
+	OP_SYNC,    /* socket, code, number for the host */
 	OP_HOME,    /* passwd fd, uid, buffer, size */
 	OP_LOOKUP,  /* name, PATH, buffer, size */
 	OP_HOOK,    /* block */
@@ -88,7 +88,7 @@ long resolve(int root, const char *path, long how, u32 mode, int model);
 long hook(struct player *p, const u64 *block);
 long find_home(int passwd, u32 uid, char *to, size_t size);
 long look_up(const char *name, const char *path, char *to, size_t size);
-long synchronise(struct player *p, int socket, long code, u16 step);
+long synchronise(struct player *p, int socket, long code, i32 number, u16 step);
 long clone_sibling(struct player *p, int socket, u64 namespaces, u16 step);
 long wait_for_start(int fd);
 long copy_tree(struct player *p, int source, int target, long owner);

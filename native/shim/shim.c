@@ -6,6 +6,7 @@
 #include <linux/mount.h>
 #include <linux/nsfs.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -253,6 +254,17 @@ int pr_capabilities(uint64_t *permitted)
 		return (int)r;
 	*permitted = data[0].permitted | (uint64_t)data[1].permitted << 32;
 	return 0;
+}
+
+int pr_pidfd_getfd(int pidfd, int fd)
+{
+	return (int)SYS(pidfd_getfd, pidfd, fd, 0);
+}
+
+/* Flags are judged before the program is read, and there is none at address 0. */
+int pr_seccomp_knows(unsigned int flags)
+{
+	return SYS(seccomp, SECCOMP_SET_MODE_FILTER, flags, 0) == -EFAULT;
 }
 
 int pr_cloexec_from(unsigned int first)

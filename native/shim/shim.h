@@ -20,6 +20,8 @@ int pr_subreaper(int on);
 int pr_capabilities(uint64_t *permitted);
 int pr_cloexec_from(unsigned int first);
 int pr_sched_setattr(int pid, void *attributes);
+int pr_pidfd_getfd(int pidfd, int fd);
+int pr_seccomp_knows(unsigned int flags);
 int pr_raw_terminal(int fd, void *saved, size_t room);
 int pr_restore_terminal(int fd, const void *saved);
 int pr_copy_window_size(int from, int to);

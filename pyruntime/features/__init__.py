@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # because `create` pays for each module. Among steps of one moment this order decides.
 REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("affinity", ("process.execCPUAffinity",)),
+    ("labels", ("process.apparmorProfile", "process.selinuxLabel", "linux.mountLabel")),
     ("session", ()),
     ("namespaces", ()),
     ("users", ("linux.uidMappings", "linux.gidMappings")),
@@ -42,14 +43,12 @@ REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("seccomp", ("linux.seccomp",)),
     ("credentials", ()),
     ("document", ("annotations",)),
-    ("missing", (
-        "process.apparmorProfile", "process.selinuxLabel", "linux.mountLabel")),
 )  # fmt: skip
 
 # What a process that joins a container has of its own; all else is the container's already (security: R-20).
 OF_A_PROCESS = frozenset((
-    "affinity", "session", "intel_rdt", "terminal", "process", "personality", "memory_policy", "io_priority", "scheduler",
-    "seccomp", "credentials"))  # fmt: skip
+    "affinity", "labels", "session", "intel_rdt", "terminal", "process", "personality", "memory_policy", "io_priority",
+    "scheduler", "seccomp", "credentials"))  # fmt: skip
 
 # What asks for something even when it is empty.
 BY_PRESENCE = frozenset(("linux.intelRdt",))
@@ -101,7 +100,7 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def exec_rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What is wrong with `process` alone; of all else create has seen to it."""
     for name, needs in REGISTRY:
-        if (name in OF_A_PROCESS or name == "missing") and _wants(spec, needs):
+        if name in OF_A_PROCESS and _wants(spec, needs):
             check = getattr(load(name), "rules", None)
             if check is not None:
                 yield from check(spec)

@@ -24,10 +24,7 @@ def report() -> dict[str, Any]:
     return {
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.3.0",
-        "linux": {
-            "apparmor": {"enabled": False},
-            "selinux": {"enabled": False},
-        },
+        "linux": {},
         "annotations": {"io.pyruntime.version": __version__},
         "potentiallyUnsafeConfigAnnotations": [],
     }

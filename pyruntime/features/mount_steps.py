@@ -48,6 +48,10 @@ INSIDE_PROC = frozenset("/proc/" + name for name in (
     "sys/kernel/ns_last_pid", "sys/crypto/fips_enabled"))  # fmt: skip
 
 
+UNLABELLED = ("proc", "sysfs", "cgroup2")  # SELinux has their labels of its policy alone
+LABELS = ("context=", "fscontext=", "defcontext=", "rootcontext=")
+
+
 def guard_proc(target: Any, path: str) -> list[Any]:
     """Unless the config's path is one of lxcfs's, a target that turns out to lie on procfs is refused."""
     if path in INSIDE_PROC or path == "/proc":
@@ -95,12 +99,14 @@ def new_file_system(
     late = options.read_only and (kind == "tmpfs" or target == "/dev")
     fd, where, mode = Reg(pointer), Reg("target"), Reg("mode")
     ops = _find_target(kind, where, mode, target, site)
-    fallback = _fallback(kind, fd, options, site)
-    attached = not fallback and _needs_mount2(options, mount.get("source") or "")
+    fallback, label = _fallback(kind, fd, options, site), _context_label(kind, options, site)
+    attached = not fallback and _needs_mount2(options, mount.get("source") or "", label)
     if attached:
-        ops += _by_mount2(mount, options, where, target, fd, site, late=late)
+        ops += _by_mount2(mount, options, where, target, fd, site, label, late=late)
     else:
-        ops += _by_context(mount, options, fd, fallback, late=late)
+        ops += _by_context(mount, options, fd, fallback, label, late=late)
+    if kind == "mqueue" and site.mount_label:
+        ops += _label_root(fd, site.mount_label)
     if kind == "tmpfs" and not any(word.startswith("mode=") for word in options.data):
         ops += [expect(mode, -1, skip=1), jump(1), sys(lib.NR_fchmodat, fd, ".", mode)]
     if options.copy_up:
@@ -125,11 +131,29 @@ def new_file_system(
         yield Step(moments.MOUNT, pointer, text, [*ops, sys(lib.NR_close, fd)])
 
 
-def _needs_mount2(options: Options, source: str) -> bool:
+def _needs_mount2(options: Options, source: str, label: str) -> bool:
     return bool(options.flags2 & NEEDS_MOUNT2) or any(
         len(word.encode("utf-8", "surrogateescape")) >= FSCONFIG_LIMIT
-        for word in (source, *options.data)
+        for word in (source, label, *options.data)
     )
+
+
+def _context_label(kind: str, options: Options, site: Site) -> str:
+    """linux.mountLabel, for a file system that is made with one; a mount's own word goes first. mqueue is made with
+    its ipc namespace and labelled after it."""
+    if kind in UNLABELLED or kind == "mqueue":
+        return ""
+    return "" if any(word.startswith(LABELS) for word in options.data) else site.mount_label
+
+
+def _label_root(fd: Reg, label: str) -> list[Any]:
+    root, data = Reg("labelled"), label.encode("utf-8", "surrogateescape")
+    flags = lib.O_RDONLY | lib.O_DIRECTORY | lib.O_CLOEXEC
+    return [
+        sys(lib.NR_openat, fd, ".", flags, 0, out=root),
+        sys(lib.NR_fsetxattr, root, "security.selinux", data, len(data), 0),
+        sys(lib.NR_close, root),
+    ]
 
 
 def _find_target(kind: str, where: Reg, mode: Reg, target: str, site: Site) -> list[Any]:
@@ -171,7 +195,13 @@ def _fallback(kind: str, fd: Reg, options: Options, site: Site) -> list[Any]:
 
 
 def _by_context(
-    mount: dict[str, Any], options: Options, fd: Reg, fallback: list[Any], *, late: bool
+    mount: dict[str, Any],
+    options: Options,
+    fd: Reg,
+    fallback: list[Any],
+    label: str,
+    *,
+    late: bool,
 ) -> list[Any]:
     """fsopen, one fsconfig per option, fsmount: nothing is glued into one string (security: R-43). Where there is a
     fall-back the kernel says EPERM to the first, to the creation or to the last of them."""
@@ -180,7 +210,7 @@ def _by_context(
     attributes = options.set & ~lib.MOUNT_ATTR_RDONLY if late else options.set
     flags = ["ro"] if options.read_only and not late else []
     refused = (EPERM,)
-    ops = configure(context, [f"source={source}"])
+    ops = configure(context, [f"source={source}", *([f"context={label}"] if label else [])])
     ops += configure(context, flags + options.context + options.data)
     create, close = lib.FSCONFIG_CMD_CREATE, sys(lib.NR_close, context)
     make = (lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, attributes)
@@ -244,11 +274,14 @@ def _by_mount2(
     target: str,
     fd: Reg,
     site: Site,
+    label: str,
     *,
     late: bool,
 ) -> list[Any]:
-    """For what fsconfig cannot carry: mount(2) on `.` of the target's descriptor, then attributes by descriptor."""
+    """For what fsconfig cannot carry: mount(2) on `.` of the target's descriptor, then attributes by descriptor. In
+    one string a label, which may hold commas, needs quotes."""
     flags = options.flags2 | (lib.MS_RDONLY if options.read_only and not late else 0)
+    labels = [f'context="{label}"'] if label else []
     return [
         sys(lib.NR_fchdir, where),
         sys(
@@ -257,7 +290,7 @@ def _by_mount2(
             ".",
             mount["type"],
             flags,
-            ",".join(options.data) or 0,
+            ",".join([*options.data, *labels]) or 0,
         ),
         sys(lib.NR_chdir, "/"),
         resolve(site.root, target, fd),

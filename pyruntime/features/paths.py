@@ -62,7 +62,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             moments.MASKS,
             "/linux/maskedPaths",
             "prepare the sources of the masks",
-            [*_prove_null(null), *_empty_directory(empty)],
+            [*_prove_null(null), *_empty_directory(empty, site.mount_label)],
         )
         for index, path in enumerate(masked):
             yield Step(
@@ -117,7 +117,7 @@ def _prove_null(null: Reg) -> list[Any]:
     ]
 
 
-def _empty_directory(out: Reg) -> list[Any]:
+def _empty_directory(out: Reg, label: str) -> list[Any]:
     """One read-only tmpfs for all masked directories (size=0 would mean unlimited). Only what is attached in our
     namespace can be cloned, so it covers the old root's /dev, which goes away with the pivot."""
     context, where = Reg("context"), Reg("where")
@@ -130,6 +130,7 @@ def _empty_directory(out: Reg) -> list[Any]:
         config("source", "tmpfs"),
         config("nr_blocks", "1"),
         config("nr_inodes", "2"),
+        *([config("context", label)] if label else []),
         sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_FLAG, "ro", log=context),
         sys(lib.NR_fsconfig, context, lib.FSCONFIG_CMD_CREATE, log=context),
         sys(

@@ -9,20 +9,36 @@ from __future__ import annotations
 import posix
 
 from pyruntime.errors import StepError
-from pyruntime.features.fields import FS_TYPE, INODE, SCRATCH, statx_of
+from pyruntime.features.fields import FS_TYPE, INODE, SCRATCH, open_beneath, statx_of
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import Reg, Step, expect, sys
+from pyruntime.plan.step import Reg, Step, assign, expect, sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from pyruntime.features.site import Site
 
 PROC_ROOT_INODE = 1
-EPERM = 1
+EPERM, EIO = 1, 5
+BENEATH = lib.RESOLVE_BENEATH | lib.RESOLVE_NO_XDEV | lib.RESOLVE_NO_MAGICLINKS
+"""`self` is a link; what is mounted over anything on the way, and what leads elsewhere, is an error."""
+
+
+def write_file(site: Site, path: str, text: str, rules: int = BENEATH) -> list[Any]:
+    """All of `text` by one write(2) into a file of our procfs, or an error (security: R-03)."""
+    fd, wrote = Reg(path), Reg("wrote")
+    data = text.encode("utf-8", "surrogateescape")
+    return [
+        open_beneath(site.procfs, path, lib.O_WRONLY, rules, fd),
+        assign(wrote, -1),
+        sys(lib.NR_write, fd, data, len(data), out=wrote),
+        expect(wrote, len(data), errno=EIO),
+        sys(lib.NR_close, fd),
+    ]
 
 
 def plan(site: Site) -> Iterator[Step]:

@@ -6,10 +6,10 @@ thing before the program (docs/design.md says which calls of ours the filter the
 
 from __future__ import annotations
 
-from pyruntime.errors import SpecError, UnsupportedError
+from pyruntime.errors import SpecError, StepError, strerror
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import Pointers, Step, sys
+from pyruntime.plan.step import SYNC, At, Buffer, Pointers, Reg, Step, builtin, store, sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 PROPERTIES = ("linux.seccomp",)
 
 INSTRUCTION = 8  # bytes of a struct sock_filter
+CAP_SYS_PTRACE = 19
+EBUSY, EINVAL = 16, 22
+SYNC_CODE, LISTENER = ord("S"), ord("N")
+NOTIFY = "SCMP_ACT_NOTIFY"
 
 
 def is_wanted(spec: dict[str, Any]) -> bool:
@@ -35,13 +39,19 @@ def is_wanted(spec: dict[str, Any]) -> bool:
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
     profile = spec.get("linux", {}).get("seccomp") or {}
-    uses_notify = profile.get("defaultAction") == "SCMP_ACT_NOTIFY" or any(
-        rule.get("action") == "SCMP_ACT_NOTIFY" for rule in profile.get("syscalls") or ()
-    )
-    if uses_notify and not profile.get("listenerPath"):
-        yield "/linux/seccomp/listenerPath", "SCMP_ACT_NOTIFY needs a listenerPath"
+    path = profile.get("listenerPath") or ""
+    if _notifies(profile) and not path:
+        yield "/linux/seccomp/listenerPath", f"{NOTIFY} needs a listenerPath"
+    if "\0" in path:
+        yield "/linux/seccomp/listenerPath", "holds a NUL byte"
     if profile.get("listenerMetadata") and not profile.get("listenerPath"):
         yield "/linux/seccomp/listenerMetadata", "needs a listenerPath"
+
+
+def _notifies(profile: dict[str, Any]) -> bool:
+    return profile.get("defaultAction") == NOTIFY or any(
+        rule.get("action") == NOTIFY for rule in profile.get("syscalls") or ()
+    )
 
 
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
@@ -51,11 +61,6 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     from pyruntime.seccomp.profile import ProfileError, read_flags
 
     profile = spec["linux"]["seccomp"]
-    if profile.get("listenerPath"):
-        raise UnsupportedError(
-            "a seccomp listener (/linux/seccomp/listenerPath) is not supported by this version "
-            "of pyruntime"
-        )
     try:
         program, warnings = compile_filter(profile, site.machine)
         flags = read_flags(profile)
@@ -65,27 +70,83 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     late = bool(spec["process"].get("noNewPrivileges"))
     moment = moments.SECCOMP_LATE if late else moments.SECCOMP_EARLY
     count = len(program) // INSTRUCTION
+    text = f"load the seccomp filter ({count} instructions)"
+    fd = Reg("listener")
+    filter_ = Pointers((count, program))
+    load = sys(lib.NR_seccomp, lib.SECCOMP_SET_MODE_FILTER, flags, filter_, out=fd)
+    if not _notifies(profile):
+        yield Step(moment, "/linux/seccomp", text, [load])
+        return
+    path, metadata = profile["listenerPath"], profile.get("listenerMetadata")
     yield Step(
         moment,
         "/linux/seccomp",
-        f"load the seccomp filter ({count} instructions)",
-        [sys(lib.NR_seccomp, lib.SECCOMP_SET_MODE_FILTER, flags, Pointers((count, program)))],
+        f"{text}, its listener for `{path}`",
+        [load, *_pass_on(profile, fd, site), builtin(SYNC, site.socket_fd, SYNC_CODE, fd)],
+        run=lambda host: host.hand_over_listener(path, metadata),
+        failure=lambda number, _: _not_loaded(text, flags, number),
     )
+    # As long as we have it too, nobody learns that the agent is gone.
+    text = "keep nothing of the listener"
+    yield Step(moment, "/linux/seccomp/listenerPath", text, [sys(lib.NR_close, fd)])
+
+
+def _pass_on(profile: dict[str, Any], fd: Reg, site: Site) -> list[Any]:
+    """The filter is in force: whoever may trace us is told the number alone and takes the descriptor itself, so that
+    write(2) is enough. Nobody else may look into us, and then sendmsg(2) must get through, unseen by the agent."""
+    if site.capabilities >> CAP_SYS_PTRACE & 1:
+        return []
+    for index, rule in enumerate(profile.get("syscalls") or ()):
+        if rule.get("action") == NOTIFY and "sendmsg" in rule["names"]:
+            why = f"{NOTIFY} cannot be used for sendmsg without CAP_SYS_PTRACE: it hands the listener over"
+            raise SpecError([(f"/linux/seccomp/syscalls/{index}/names", why, "")])
+    message = Buffer(bytes((LISTENER, 0, 0, 0)) + bytes(8))
+    control = Buffer(
+        (20).to_bytes(8, "little")
+        + lib.SOL_SOCKET.to_bytes(4, "little")
+        + lib.SCM_RIGHTS.to_bytes(4, "little")
+        + bytes(8)
+    )
+    envelope = Pointers((0, 0, Pointers((message, len(message.data))), 1, control, 24, 0))
+    return [
+        store(At(control, 16), fd, 4),
+        sys(lib.NR_sendmsg, site.socket_fd, envelope),
+    ]
+
+
+def _not_loaded(text: str, flags: int, number: int) -> StepError:
+    from pyruntime.seccomp import words
+
+    hint = None
+    if number == EBUSY:
+        hint = "a filter with a listener is in force already where pyruntime runs; there can be one"
+    elif number == EINVAL and flags & words.FLAGS["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]:
+        hint = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs Linux 5.19"
+    words_ = f"{text} (/linux/seccomp): {strerror(number)}"
+    return StepError(words_, "/linux/seccomp", "container", number, hint)
 
 
 def report() -> dict[str, Any]:
+    from pyruntime.kernel import calls
     from pyruntime.seccomp import words
 
+    known = sorted(words.FLAGS)
+    # What is about notifications is only known together with them.
+    supported = [
+        name
+        for name in known
+        if calls.seccomp_knows(words.FLAGS[name])
+        or calls.seccomp_knows(words.FLAGS[name] | words.NEW_LISTENER)
+    ]
     return {
         "linux": {
             "seccomp": {
                 "enabled": True,
-                # A profile with NOTIFY needs a listener, which is not there yet.
-                "actions": sorted(name for name in words.ACTIONS if name != "SCMP_ACT_NOTIFY"),
+                "actions": sorted(words.ACTIONS),
                 "operators": sorted(words.OPERATORS),
                 "archs": sorted(words.ARCHITECTURES),
-                "knownFlags": sorted(words.FLAGS),
-                "supportedFlags": sorted(words.FLAGS),
+                "knownFlags": known,
+                "supportedFlags": supported,
             }
         }
     }

@@ -23,7 +23,7 @@ class Site:
     __slots__ = (
         "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "notify", "no_pivot", "root_alone", "root_places", "new_keyring",
         "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "machine",
-        "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings",
+        "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings", "apparmor", "selinux", "mount_label",
         "cgroups", "cgroup_obstacle", "exec", "privileged", "may_nice", "affinity_chosen", "in_user_namespace", "unprivileged_user", "umask", "procfs_lent", "_procfs",
     )  # fmt: skip
 
@@ -66,12 +66,13 @@ class Site:
         self.in_user_namespace = False  # the runtime is not in the initial one
         self.unprivileged_user = False  # not even uid 0 of a user namespace
         self.umask = 0o022  # unless the config names one
+        self.apparmor = self.selinux = False  # known where a profile or label is asked for
+        self.mount_label = ""  # of every file system made for the container that can carry one
         self._procfs: Any = None
         self.procfs_lent = -1  # the number of the host's own procfs in the init, if it is given
         self.needs_procfs = False
-        self.mount_ids: list[
-            tuple[str, str, Reg]
-        ] = []  # destination, pointer, mount id: for the final check
+        # Destination, pointer, mount id: for the final check.
+        self.mount_ids: list[tuple[str, str, Reg]] = []
         self.created: set[str] = set()  # namespaces made new
         self.joined: dict[str, str] = {}  # namespaces joined, with their paths
         self.hook_state: dict[str, Buffer] = {}

@@ -6,10 +6,10 @@ neither a volume over /proc/sys nor a `..` can send the value elsewhere (CVE-202
 
 from __future__ import annotations
 
-from pyruntime.features.fields import open_beneath
+from pyruntime.features.procfs import BENEATH, write_file
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import Reg, Step, assign, expect, sys
+from pyruntime.plan.step import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,10 +23,7 @@ PROPERTIES = ("linux.sysctl",)
 IPC = frozenset(
     ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
 )
-RULES = (
-    lib.RESOLVE_BENEATH | lib.RESOLVE_NO_XDEV | lib.RESOLVE_NO_MAGICLINKS | lib.RESOLVE_NO_SYMLINKS
-)
-EIO = 5
+RULES = BENEATH | lib.RESOLVE_NO_SYMLINKS
 
 
 def segments(key: str) -> list[str]:
@@ -73,20 +70,10 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     for key, value in (spec.get("linux", {}).get("sysctl") or {}).items():
-        fd, wrote = Reg("sysctl"), Reg("wrote")
-        data = value.encode("utf-8", "surrogateescape")
         pointer = "/linux/sysctl/" + key.replace("~", "~0").replace("/", "~1")
         yield Step(
             moments.SYSCTL,
             pointer,
             f"write sysctl `{key}` = `{value}`",
-            [
-                open_beneath(
-                    site.procfs, "/".join(["sys", *segments(key)]), lib.O_WRONLY, RULES, fd
-                ),
-                assign(wrote, -1),
-                sys(lib.NR_write, fd, data, len(data), out=wrote),
-                expect(wrote, len(data), errno=EIO),
-                sys(lib.NR_close, fd),
-            ],
+            write_file(site, "/".join(["sys", *segments(key)]), value, RULES),
         )

@@ -98,6 +98,16 @@ def sched_setattr(pid: int, attributes: bytes) -> None:
     _checked(lib.pr_sched_setattr(pid, room), "sched_setattr")
 
 
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """A copy of another process's descriptor; needs the right to trace it. pidfd_getfd(2)."""
+    return _checked(lib.pr_pidfd_getfd(pidfd, fd), "pidfd_getfd")
+
+
+def seccomp_knows(flags: int) -> bool:
+    """Whether seccomp(2) of this kernel takes these SECCOMP_FILTER_FLAG_* together."""
+    return bool(lib.pr_seccomp_knows(flags))
+
+
 def close_on_exec_from(first: int) -> None:
     """Every descriptor from `first` on is closed by an execve; close_range(2) (CVE-2024-21626)."""
     _checked(lib.pr_cloexec_from(first), "close_range")

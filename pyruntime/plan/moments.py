@@ -76,8 +76,6 @@ TABLE = (
         "init",
         "only a child is in a new or joined pid namespace and in a new time namespace",
     ),
-    ("SESSION", "init", "own session and keyring before anything of the image is touched"),
-    ("LOOPBACK", "init", "hooks may already need the network"),
     (
         "NET_DEVICES",
         "both",
@@ -88,6 +86,12 @@ TABLE = (
         "init",
         "our own detached procfs: nobody can mount over it (CVE-2025-52881, CVE-2019-19921)",
     ),
+    (
+        "SESSION",
+        "init",
+        "own session and keyring before anything of the image is touched; the keyring's label goes by procfs",
+    ),
+    ("LOOPBACK", "init", "hooks may already need the network"),
     ("PROPAGATION", "init", "before the first mount, or mounts would reach the host"),
     (
         "OWN_SOURCES",
@@ -137,6 +141,11 @@ TABLE = (
     ("HOST_NAMES", "init", "hostname, domainname"),
     ("HOME", "init", "the image's passwd, only now that paths end at the new root"),
     (
+        "LABEL",
+        "init",
+        "the last use of procfs, by who opens it: waits for execve, and a clone inherits it; no_new_privs is judged at execve",
+    ),
+    (
         "SWEEP",
         "init",
         "every host descriptor is closed before cwd and program are looked up (CVE-2024-21626)",
@@ -159,7 +168,11 @@ TABLE = (
         "rlimits last of what needs descriptors: a small NOFILE must not break the tape",
     ),
     ("NO_NEW_PRIVILEGES", "init", "before the filter, which needs it or CAP_SYS_ADMIN"),
-    ("SECCOMP_EARLY", "init", "without no_new_privs: while CAP_SYS_ADMIN is still held"),
+    (
+        "SECCOMP_EARLY",
+        "both",
+        "without no_new_privs: while CAP_SYS_ADMIN is still held; the host takes a listener",
+    ),
     (
         "CREDENTIALS",
         "init",
@@ -183,8 +196,8 @@ TABLE = (
     ),
     (
         "SECCOMP_LATE",
-        "init",
-        "with no_new_privs: after it only read, write, close and execve of ours",
+        "both",
+        "with no_new_privs: after it only read, write, close and execve of ours; the host takes a listener",
     ),
     ("RELEASE", "init", "the parent may leave once created is recorded, and not before"),
     ("READY", "host", "created is recorded before the init is let go"),
@@ -197,8 +210,8 @@ NAMES = tuple(row[0] for row in TABLE)
 SIDES = tuple(row[1] for row in TABLE)
 
 (CGROUP, SOURCES, SPAWN, IDENTITY, BIRTH, JOIN_CGROUP, RAISE_LIMITS, JOIN, USER_NAMESPACE, TIME_NAMESPACE,
- NAMESPACE_ROOT, JOIN_LATE, NEW_NAMESPACES, CGROUP_NAMESPACE, CLONE, SESSION, LOOPBACK, NET_DEVICES, PROCFS, PROPAGATION,
+ NAMESPACE_ROOT, JOIN_LATE, NEW_NAMESPACES, CGROUP_NAMESPACE, CLONE, NET_DEVICES, PROCFS, SESSION, LOOPBACK, PROPAGATION,
  OWN_SOURCES, ROOT, MOUNT, DEVICES, DEV_LINKS, HOOKS_RUNTIME, HOOKS_CONTAINER, WORKING_DIRECTORY, CONSOLE, PROC_FACTS, SYSCTL, CHECK,
- READONLY_PATHS, MASKS, LATE_READONLY, PIVOT, ROOT_PROPAGATION, HOST_NAMES, HOME, SWEEP, LATE_CLONE, LATE_SESSION, EXECUTION, SCHEDULER, LIMITS,
+ READONLY_PATHS, MASKS, LATE_READONLY, PIVOT, ROOT_PROPAGATION, HOST_NAMES, HOME, LABEL, SWEEP, LATE_CLONE, LATE_SESSION, EXECUTION, SCHEDULER, LIMITS,
  NO_NEW_PRIVILEGES, SECCOMP_EARLY, CREDENTIALS, PARENT_DEATH, CHDIR, LOOKUP, INDEPENDENCE, SECCOMP_LATE, RELEASE, READY, WAIT,
  HOOKS_START, EXEC) = range(len(TABLE))  # fmt: skip

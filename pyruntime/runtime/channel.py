@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 HEADER = Struct("<BBHiI")
 PACKET = 2048
-ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC, CLONED, LENT = (ord(letter) for letter in "ERSFXKD")
-FDS = {TERMINAL: 1, LENT: 1}
+ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC, CLONED, LENT, LISTENER = (
+    ord(letter) for letter in "ERSFXKDN"
+)
+FDS = {TERMINAL: 1, LENT: 1, LISTENER: 1}
 """How many descriptors come with a message; none with any other."""
 NO_STEP = 0xFFFF
 

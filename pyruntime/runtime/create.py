@@ -82,7 +82,7 @@ class Creation:
             root = mountinfo.read_root()
             site.root_alone, site.root_places = root.alone, root.places
         site.new_keyring = not request.no_new_keyring
-        look_around(site)
+        look_around(site, spec)
         site.layout = detect.layout()
         site.cgroups = request.cgroup_manager != "disabled"
         if site.cgroups and (not site.privileged or site.in_user_namespace):

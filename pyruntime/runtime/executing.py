@@ -126,7 +126,7 @@ class Execution:
             preserve_fds=request.preserve_fds,
             joining=True,
         )
-        look_around(site)
+        look_around(site, config)
         site.inline = True
         site.terminal = bool(config["process"].get("terminal"))
         site.new_keyring = record.get("keyring", True)

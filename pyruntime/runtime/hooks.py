@@ -26,18 +26,20 @@ LONGEST_POLL_MS = 1_000_000_000  # poll(2) takes an int; a timeout of config.jso
 DEFAULTS = (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGCHLD)
 
 
+def state(record: dict[str, Any], status: str) -> dict[str, Any]:
+    """The state hooks and agents are given (runtime.md, State)."""
+    return {
+        "ociVersion": record["ociVersion"],
+        "id": record["id"],
+        "status": status,
+        "pid": record["pid"] if status != "stopped" else 0,
+        "bundle": record["bundle"],
+        "annotations": record.get("annotations") or {},
+    }
+
+
 def state_json(record: dict[str, Any], status: str) -> str:
-    """The state a hook is given (runtime.md, State)."""
-    return jsondoor.dumps(
-        {
-            "ociVersion": record["ociVersion"],
-            "id": record["id"],
-            "status": status,
-            "pid": record["pid"] if status != "stopped" else 0,
-            "bundle": record["bundle"],
-            "annotations": record.get("annotations") or {},
-        }
-    )
+    return jsondoor.dumps(state(record, status))
 
 
 def run(kind: str, hooks: list[dict[str, Any]], record: dict[str, Any], status: str) -> None:

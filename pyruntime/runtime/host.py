@@ -42,6 +42,8 @@ class Host:
         "run_hooks",
         "lent",
         "complaints",
+        "said",
+        "listener",
         "_undo",
         "_ends",
     )
@@ -70,6 +72,8 @@ class Host:
             -1
         )  # a descriptor the init opened where only it could, for the step it waits at next
         self.complaints: list[str] = []  # what could not be undone, in words
+        self.said = 0  # the number that came with the init's last word
+        self.listener = -1  # of a seccomp filter, where the init sends it itself
         self._undo: list[Callable[[], None]] = []
         self._ends: list[Callable[[], None]] = []
 
@@ -126,6 +130,16 @@ class Host:
             exposed = self.site.in_user_namespace
             self.mapped[key] = mapping.make(uids, gids, pointer, dumpable=exposed)
         return self.mapped[key]
+
+    def keep_listener(self, fd: int) -> None:
+        """The init has sent the listener of its filter, and now asks us to pass it on."""
+        self.listener = fd
+
+    def hand_over_listener(self, path: str, metadata: str | None) -> None:
+        """To the agent at `path`; the init said under which number it has it, if it did not send it."""
+        from pyruntime.runtime import listener
+
+        listener.hand_over(self, path, metadata)
 
     def ordered_fds(self) -> list[int]:
         """All handed descriptors in the order of their numbers, which have no gaps."""

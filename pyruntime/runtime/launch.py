@@ -20,6 +20,7 @@ from pyruntime.runtime import channel
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from pyruntime.features.site import Site
     from pyruntime.plan.step import Step
@@ -118,6 +119,7 @@ class Launch:
             if message.type == channel.READY:
                 return
             if message.type == channel.SYNC:
+                host.said = message.number
                 _run_host_step(self.init_steps[message.step], host)
                 self._let_go_on()
             elif message.type == channel.CLONED:
@@ -126,6 +128,8 @@ class Launch:
                 self._take_terminal(message)
             elif message.type == channel.LENT:
                 self._borrow(message.fds[0])
+            elif message.type == channel.LISTENER:
+                host.keep_listener(message.fds[0])
             elif message.type == channel.ERROR:
                 raise channel.failure(message, self.init_steps, host.site.container_id)
             else:
@@ -227,7 +231,7 @@ def check_preserved(count: int) -> None:
             raise UsageError(f"descriptor {fd} of --preserve-fds is not open")
 
 
-def look_around(site: Site) -> None:
+def look_around(site: Site, spec: dict[str, Any]) -> None:
     """Fills in what the plan must know of this process and this host."""
     site.capabilities = calls.permitted_capabilities()
     site.privileged = bool(site.capabilities >> CAP_SYS_ADMIN & 1)
@@ -236,6 +240,15 @@ def look_around(site: Site) -> None:
     site.may_nice = bool(site.capabilities >> CAP_SYS_NICE & 1) and not site.in_user_namespace
     site.last_capability = proc.last_capability()
     site.machine = posix.uname().machine
+    process = spec.get("process") or {}
+    if (
+        process.get("apparmorProfile")
+        or process.get("selinuxLabel")
+        or (spec.get("linux") or {}).get("mountLabel")
+    ):
+        from pyruntime.runtime import lsm
+
+        lsm.look(site)
 
 
 def _not_spawned(error: KernelError, *, into_cgroup: bool) -> StepError:

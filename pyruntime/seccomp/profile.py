@@ -57,10 +57,10 @@ def read_flags(document: Mapping[str, Any]) -> int:
         flags |= words.FLAGS[flag]
     # One thread loads the filter: there is nobody to synchronise with, and NEW_LISTENER excludes it.
     flags &= ~words.FLAGS["SECCOMP_FILTER_FLAG_TSYNC"]
-    for rule in document.get("syscalls") or ():
-        if rule.get("action") == "SCMP_ACT_NOTIFY":
-            flags |= words.NEW_LISTENER
-    return flags
+    if any(rule.get("action") == "SCMP_ACT_NOTIFY" for rule in document.get("syscalls") or ()):
+        return flags | words.NEW_LISTENER
+    # Of notifications that do not occur; the kernel refuses it without a listener.
+    return flags & ~words.FLAGS["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]
 
 
 class Profile:

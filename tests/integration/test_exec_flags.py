@@ -218,16 +218,6 @@ def test_no_new_privs(bundle: Bundle, given: bool, flag: bool, seen: int) -> Non
         assert report(box, *(["--no-new-privs"] if flag else [])).no_new_privs == seen
 
 
-@pytest.mark.parametrize("flag", ["--apparmor", "--process-label"])
-def test_a_label_without_its_module(bundle: Bundle, flag: str) -> None:
-    """This kernel has neither: asked for by name they are never passed over in silence."""
-    if Path("/sys/module/apparmor").exists() or Path("/sys/fs/selinux").exists():
-        pytest.fail("this test expects a kernel without AppArmor and SELinux")
-    with running(bundle) as box:
-        outcome = attached(box, flag, "some_profile", "ID", "/inside", "report")
-        assert outcome.code == 255 and outcome.out == "", str(outcome)
-
-
 def open_two(path: Path) -> Callable[[], None]:
     def place() -> None:
         fd = os.open(path, os.O_RDONLY)

@@ -60,7 +60,7 @@ def test_features_hooks_and_namespaces(features: dict[str, Any]) -> None:
 def test_features_seccomp(features: dict[str, Any]) -> None:
     seccomp = features["linux"]["seccomp"]
     assert seccomp["enabled"] is True
-    assert {"SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"} <= set(seccomp["actions"])
+    assert {"SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_NOTIFY"} <= set(seccomp["actions"])
     assert "SCMP_CMP_MASKED_EQ" in seccomp["operators"]
     assert "SCMP_ARCH_X86_64" in seccomp["archs"]
 

@@ -6,6 +6,7 @@
     VM_CGROUP=v1 make vm                                 or hybrid
     make vm VM="--shell 'cat /proc/self/cgroup'"         a command instead of pytest
     make vm VM=--short                                   the part that every commit can wait for
+    make vm VM=--selinux                                 labels, under a policy of a few types
     make vm RUNTIME=runc                                 the tests themselves, on the guest's runc
 
 Prints what pytest prints, and at the end the counts of each run. A run in which no test passed has failed.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -37,6 +39,13 @@ SHORT = {
     "root": [f"tests/integration/test_{name}.py" for name in ("namespaces", "cgroups")],
     "tester": ["tests/vm/session"],
 }
+SELINUX = {"root": ["tests/integration/test_selinux.py", "tests/integration/test_labels.py"]}
+# Debian's kernel starts AppArmor unless told so; nothing has a label until a policy is loaded.
+SELINUX_KERNEL = ["apparmor=0", "security=selinux", "selinux=1", "enforcing=0"]
+LOAD_POLICY = (
+    "secilc --policyvers=33 --output=/run/policy --filecontext=/dev/null tests/vm/selinux.cil"
+    " && cat /run/policy > /sys/fs/selinux/load && exec "
+)
 # Emulated, everything takes ten to twenty times as long.
 PATIENCE = 10
 RUN_PATIENCE_S = 3 * 3600.0
@@ -93,6 +102,8 @@ def command(options: argparse.Namespace, words: list[str]) -> list[str]:
         "-m",
         "not nightly",
     ]
+    if options.selinux:
+        return ["/bin/sh", "-c", LOAD_POLICY + shlex.join([*pytest, *words])]
     return [*pytest, *words]
 
 
@@ -108,10 +119,11 @@ def make_ready(options: argparse.Namespace, words: list[str]) -> None:
 
 def perform(options: argparse.Namespace, words: list[str], user: str) -> Run:
     run = Run(user)
-    words = words or ["-q", *(SHORT if options.short else TESTS)[user]]
+    chosen = SELINUX if options.selinux else SHORT if options.short else TESTS
+    words = words or ["-q", *chosen[user]]
     make_ready(options, words)
     tree = image.PROJECT
-    with image.booted(options.cgroup) as guest:
+    with image.booted(options.cgroup, SELINUX_KERNEL if options.selinux else ()) as guest:
         guest.copy(tree, EXCLUDED)
         started = time.monotonic()
         run.status = guest.run(
@@ -134,6 +146,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--as", dest="users", choices=USERS, help="default: both on v2, else and with words: root")  # fmt: skip
     parser.add_argument("--shell", metavar="SCRIPT", help="run this in place of pytest")
     parser.add_argument("--short", action="store_true", help="the tests of every commit only")
+    parser.add_argument("--selinux", action="store_true", help="the tests of labels, under SELinux")
     parser.add_argument("--make", action="store_true", help="make the guest and stop")
     parser.add_argument("--patience", type=float, default=RUN_PATIENCE_S, metavar="SECONDS")
     options, words = parser.parse_known_args(argv)
@@ -147,7 +160,7 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):  # an ended run leaves no machine behind
         signal.signal(number, lambda ended_by, _: sys.exit(128 + ended_by))
     # Only cgroup v2 is delegated to ordinary users.
-    alone = words or options.shell or options.cgroup != "v2"
+    alone = words or options.shell or options.selinux or options.cgroup != "v2"
     users = USERS[options.users or ("root" if alone else "both")]
     try:
         if options.make:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,7 +29,8 @@ PROJECT = HERE.parent.parent
 SUITE = "bookworm"
 PACKAGES = """systemd systemd-sysv udev dbus dbus-user-session libpam-systemd login passwd kmod procps iproute2
 python3 gcc libc6-dev busybox-static strace runc crun podman containerd conmon golang-github-containers-common
-uidmap slirp4netns fuse-overlayfs catatonit netavark nftables iptables""".split()
+uidmap slirp4netns fuse-overlayfs catatonit netavark nftables iptables apparmor
+secilc""".split()
 # What a booted machine has run once starts faster: its pages are in memory.
 WARM_UP = (
     "python3 -c 'import json, subprocess, ctypes'; runc --version; podman --version; gcc --version"
@@ -117,14 +118,20 @@ def make(target: Path) -> None:
     say(f"made in {time.monotonic() - started:.0f} s")
 
 
+def make_disk(home: Path, disk: Path) -> None:
+    """What is written goes there, and root.img stays as it is; found from there, for a cache may be moved."""
+    root = os.path.relpath(home / "root.img", disk.parent)
+    words = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", root, str(disk)]
+    subprocess.run(words, check=True)
+
+
 def boot_once(home: Path, layout: str, target: Path) -> None:
     """Boots, waits until systemd is done, and keeps disk and memory as they are then."""
     started = time.monotonic()
     say(f"booting it once with cgroups {layout}")
     fresh = target.with_suffix(".new")
     fresh.unlink(missing_ok=True)
-    words = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "root.img", str(fresh)]
-    subprocess.run(words, check=True)
+    make_disk(home, fresh)
     said: list[bytes] = []
     with Machine(home, fresh, layout) as guest:
         script = f"systemctl is-system-running --wait && {WARM_UP} && sync"
@@ -155,9 +162,16 @@ def prepare(layout: str) -> tuple[Path, Path]:
 
 
 @contextmanager
-def booted(layout: str) -> Iterator[Machine]:
-    """A machine that goes on from the saved one; nothing it does is kept."""
+def booted(layout: str, kernel_words: Sequence[str] = ()) -> Iterator[Machine]:
+    """A machine that goes on from the saved one, or boots with these words; nothing it does is kept."""
     home, saved = prepare(layout)
+    if kernel_words:
+        with tempfile.TemporaryDirectory(dir=home, prefix="running-") as scratch:
+            fresh = Path(scratch, "disk")
+            make_disk(home, fresh)
+            with Machine(home, fresh, layout, kernel_words=kernel_words) as guest:
+                yield guest
+        return
     # The state is inside the file, which a machine writes to: so each has a copy, beside it for the backing file.
     with tempfile.NamedTemporaryFile(dir=home, prefix="running-") as disk:
         subprocess.run(

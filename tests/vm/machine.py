@@ -47,15 +47,23 @@ class MachineError(Exception):
 
 
 class Machine:
-    def __init__(self, boot: Path, disk: Path, layout: str, *, resume: bool = False) -> None:
+    def __init__(
+        self,
+        boot: Path,
+        disk: Path,
+        layout: str,
+        *,
+        resume: bool = False,
+        kernel_words: Sequence[str] = (),
+    ) -> None:
         self.boot, self.disk, self.layout, self.resume = boot, disk, layout, resume
+        self.kernel_words = [*KERNEL_WORDS, *LAYOUTS[layout], *kernel_words]
 
     def words(self, wire: int, monitor: int, console: str) -> list[str]:
         """The command line of the emulator; the two descriptors are sockets."""
-        kernel = [*KERNEL_WORDS, *LAYOUTS[self.layout]]
         words = [PROGRAM, *HARDWARE]
         words += ["-kernel", f"{self.boot}/vmlinuz", "-initrd", f"{self.boot}/initrd"]
-        words += ["-append", " ".join(kernel)]
+        words += ["-append", " ".join(self.kernel_words)]
         words += ["-chardev", f"file,id=console,path={console}", "-serial", "chardev:console"]
         words += ["-chardev", f"socket,id=monitor,fd={monitor}"]
         words += ["-mon", "chardev=monitor,mode=control"]

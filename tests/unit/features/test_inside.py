@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pyruntime.errors import UnsupportedError
+from pyruntime.errors import SpecError, StepError
 from pyruntime.features import devices, sysctl
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
@@ -329,12 +329,64 @@ def test_no_filter(profile: Any) -> None:
     assert not planned(spec(linux__seccomp=profile)).of("/linux/seccomp")
 
 
-def test_a_listener_is_not_there_yet() -> None:
-    with pytest.raises(UnsupportedError, match="listenerPath"):
-        planned(filtered(listenerPath="/l"))
-    rule = {"names": ["read"], "action": "SCMP_ACT_NOTIFY"}
-    assert "/linux/seccomp/listenerPath" in findings(filtered(syscalls=[rule]))
+ASK = {"names": ["read"], "action": "SCMP_ACT_NOTIFY"}
+
+
+def test_a_listener_belongs_to_a_path() -> None:
+    assert "/linux/seccomp/listenerPath" in findings(filtered(syscalls=[ASK]))
+    assert "/linux/seccomp/listenerPath" in findings(filtered(syscalls=[ASK], listenerPath="a\0"))
     assert "/linux/seccomp/listenerMetadata" in findings(filtered(listenerMetadata="x"))
+    assert not findings(filtered(syscalls=[ASK], listenerPath="/l", listenerMetadata="x"))
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_listener_is_asked_for_by_its_number(late: bool) -> None:
+    """With the right to trace the init, the host takes it: after the filter come write, read and close alone."""
+    document = filtered(syscalls=[ASK], listenerPath="/l")
+    document["process"]["noNewPrivileges"] = late
+    plan = planned(document)
+    load, keep = plan.of("/linux/seccomp")[0], plan.of("/linux/seccomp/listenerPath")[0]
+    assert load.moment == keep.moment == (moments.SECCOMP_LATE if late else moments.SECCOMP_EARLY)
+    assert [words(op)[0] for op in load.ops] == ["seccomp", "SYNC"]
+    assert words(load.ops[0])[2] & 8 and words(load.ops[1])[1:] == (
+        plan.site.socket_fd,
+        ord("S"),
+        "<listener>",
+    )
+    assert [words(op) for op in keep.ops] == [("close", "<listener>")]
+    assert plan.steps.index(keep) == plan.steps.index(load) + 1
+
+
+def test_a_listener_is_sent_by_an_init_nobody_may_trace() -> None:
+    plan = planned(filtered(syscalls=[ASK], listenerPath="/l"), capabilities=0)
+    names = [call[0] for call in plan.calls("/linux/seccomp")]
+    assert names == ["seccomp", "STORE", "sendmsg", "SYNC"]
+    rule = {"names": ["sendmsg"], "action": "SCMP_ACT_NOTIFY"}
+    with pytest.raises(SpecError, match="CAP_SYS_PTRACE"):
+        planned(filtered(syscalls=[rule], listenerPath="/l"), capabilities=0)
+    assert planned(filtered(syscalls=[rule], listenerPath="/l")).of("/linux/seccomp")
+
+
+def test_a_listener_nobody_asks_for_is_not_made() -> None:
+    plan = planned(filtered(listenerPath="/l", flags=["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]))
+    assert [call[0] for call in plan.calls("/linux/seccomp")] == ["seccomp"]
+    assert plan.named("/linux/seccomp", "seccomp")[0][1] == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "flags", "wanted"),
+    [
+        (16, [], "in force already"),
+        (22, ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"], "5.19"),
+        (22, [], None),
+    ],
+)
+def test_a_listener_the_kernel_refuses(number: int, flags: list[str], wanted: str | None) -> None:
+    step = planned(filtered(syscalls=[ASK], listenerPath="/l", flags=flags)).of("/linux/seccomp")[0]
+    assert step.failure is not None
+    error = step.failure(number, b"")
+    assert isinstance(error, StepError) and error.errno == number
+    assert (error.hint is None) if wanted is None else (wanted in (error.hint or ""))
 
 
 @pytest.mark.parametrize(("domain", "number"), [("LINUX", 0), ("LINUX32", 8)])

@@ -226,7 +226,6 @@ def test_the_program_is_looked_up_in_the_path() -> None:
             {"terminal": True, "consoleSize": {"height": 65536, "width": 1}},
             "/process/consoleSize/height",
         ),
-        ({"apparmorProfile": "x"}, "/process/apparmorProfile"),
     ],
 )
 def test_rules(members: dict[str, Any], pointer: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyruntime.kernel.native import lib
-from pyruntime.plan.step import EXEC, SYNC, WAIT, Buffer, Pointers, builtin, jump, sys
+from pyruntime.plan.step import EXEC, SYNC, WAIT, Buffer, Pointers, Reg, assign, builtin, jump, sys
 from tests.lib.stagehand import (
     ABANDONED,
     FAILED,
@@ -28,6 +28,16 @@ def test_sync_waits_for_go() -> None:
     with Stagehand([builtin(SYNC, SOCKET, ord("S"))]) as stage:
         assert stage.hear().type == "S"
         assert stage.is_running(0.05)
+        stage.say("G")
+        assert stage.end() == RAN_OUT
+
+
+@pytest.mark.parametrize("number", [0, 7, 1 << 30])
+def test_sync_tells_a_number(number: int) -> None:
+    """A register's: the host takes the listener of a filter by it."""
+    told = Reg("told")
+    with Stagehand([assign(told, number), builtin(SYNC, SOCKET, ord("S"), told)]) as stage:
+        assert stage.hear().number == number
         stage.say("G")
         assert stage.end() == RAN_OUT
 

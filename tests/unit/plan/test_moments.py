@@ -11,7 +11,11 @@ from pyruntime.plan.step import SYNC
 from tests.lib.plans import Plan, executed, planned, site, spec, words
 
 HOOK = {"path": "/bin/true"}
-SECCOMP = {"defaultAction": "SCMP_ACT_ALLOW"}
+SECCOMP = {
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "listenerPath": "/agent",
+    "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}],
+}
 RICH: dict[str, Any] = {
     "hostname": "web",
     "domainname": "example.org",
@@ -35,6 +39,7 @@ RICH: dict[str, Any] = {
         "oomScoreAdj": 5,
         "scheduler": {"policy": "SCHED_BATCH", "nice": 5},
         "ioPriority": {"class": "IOPRIO_CLASS_RT", "priority": 3},
+        "apparmorProfile": "web",
         "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 1, "hard": 2}],
         "capabilities": {"bounding": ["CAP_CHOWN"]},
         "env": ["A=b"],
@@ -56,7 +61,7 @@ KINDS = ("pid", "network", "ipc", "uts", "mount", "cgroup")
 def rich(*, no_new_privileges: bool = False, **facts: Any) -> Plan:
     document = spec(**RICH, linux__namespaces=[{"type": kind} for kind in KINDS])
     document["process"]["noNewPrivileges"] = no_new_privileges
-    return planned(document, **facts)
+    return planned(document, apparmor=True, **facts)
 
 
 def other_plans() -> list[Plan]:
@@ -84,7 +89,7 @@ def in_user_namespace(**facts: Any) -> Plan:
     maps = [{"containerID": 0, "hostID": 1000, "size": 65536}]
     document["linux"] |= {"uidMappings": maps, "gidMappings": maps}
     document["linux"]["timeOffsets"] = {"monotonic": {"secs": 5, "nanosecs": 0}}
-    return planned(document, **facts)
+    return planned(document, apparmor=True, **facts)
 
 
 CONDUCTED = {

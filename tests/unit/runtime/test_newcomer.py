@@ -91,8 +91,8 @@ def test_capabilities() -> None:
         ({"env": ["NAME"]}, "/process/env/1"),
         ({"uid": 1 << 31}, "/process/user/uid"),
         ({"groups": [1 << 32]}, "/process/user/additionalGids/1"),
-        ({"label": "x"}, "/process/selinuxLabel"),
-        ({"profile": "x"}, "/process/apparmorProfile"),
+        ({"label": "x\n"}, "/process/selinuxLabel"),
+        ({"profile": "x\0"}, "/process/apparmorProfile"),
     ],
 )
 def test_mistakes(changes: dict[str, Any], pointer: str) -> None:
