@@ -34,6 +34,7 @@ def test_status_signals_and_environment() -> None:
         text=True,
         cwd=ROOT,
         env={"LANG": "C"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's `&` ignores it
     )
     assert done.stdout == repr(
         ["['--probe']", "{b'LANG': b'C'}", str(signal.SIG_DFL), str(signal.SIG_DFL)]
