@@ -35,6 +35,9 @@ GROUPS = (
     "delete-leaves-nothing",
 )
 
+LAYOUTS = {"resources-v1": ("v1", "hybrid"), "resources-v2": ("v2",)}
+"""Groups that are about one way to mount cgroups; elsewhere they are not planned, and the report says so."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -50,6 +53,9 @@ class Case:
     @property
     def id(self) -> str:
         return f"{self.group}/{self.name}"
+
+    def fits(self, layout: str) -> bool:
+        return layout in LAYOUTS.get(self.group, (layout,))
 
     @property
     def statement(self) -> str:

@@ -7,6 +7,7 @@ import os
 from conformance.catalogue import test
 from conformance.claims import differs, equal, holds, includes, not_started
 from conformance.place import Place
+from tests.lib import facts, kernel
 
 GROUP = "process"
 
@@ -67,9 +68,9 @@ def cwd_that_is_wrong(place: Place, label: str) -> None:
 def user(place: Place) -> None:
     """config.md, User: uid and gid in the container namespace."""
     bundle = place.bundle().set("process.user", {"uid": 1234, "gid": 4321})
-    facts = place.report(bundle)
-    equal((facts.uid, facts.gid), ([1234] * 3, [4321] * 3), "real, effective and saved ids")
-    equal(facts.groups, [], "additional groups")
+    seen = place.report(bundle)
+    equal((seen.uid, seen.gid), ([1234] * 3, [4321] * 3), "real, effective and saved ids")
+    equal(seen.groups, [], "additional groups")
 
 
 @test(leaves=("process.user.additionalGids.*",), requirements=(15,))
@@ -89,8 +90,8 @@ def umask(place: Place) -> None:
 @test(requirements=(36,), leaves=("process.user.umask",))
 def umask_unset(place: Place) -> None:
     """config.md, User: if unspecified, the umask should not be changed from the calling process' umask."""
-    facts = place.report(place.bundle(), prepare=lambda: os.umask(0o11) and None)
-    equal(facts.umask, 0o11, "umask")
+    seen = place.report(place.bundle(), prepare=lambda: os.umask(0o11) and None)
+    equal(seen.umask, 0o11, "umask")
 
 
 SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
@@ -108,20 +109,20 @@ def capabilities(place: Place) -> None:
     }
     bundle = place.bundle().set("process.user", {"uid": 1000, "gid": 1000})
     bundle.set("process.capabilities", {kind: sorted(names) for kind, names in wanted.items()})
-    facts = place.report(bundle)
+    seen = place.report(bundle)
     # A user that is not root keeps over execve what is ambient (capabilities(7)).
     wanted["permitted"] = wanted["effective"] = {"CAP_MKNOD"}
-    equal({kind: facts.capabilities(kind) for kind in SETS}, wanted, "the five sets")
+    equal({kind: seen.capabilities(kind) for kind in SETS}, wanted, "the five sets")
 
 
 @test(leaves=[f"process.capabilities.{kind}.*" for kind in SETS[:3]], requirements=(15,))
 def capabilities_of_root(place: Place) -> None:
     """config.md, Linux Process: root gets over execve what its bounding set lets it."""
-    facts = place.report(place.bundle().capabilities("CAP_KILL", "CAP_NET_RAW"))
+    seen = place.report(place.bundle().capabilities("CAP_KILL", "CAP_NET_RAW"))
     for kind in SETS[:3]:
-        equal(facts.capabilities(kind), {"CAP_KILL", "CAP_NET_RAW"}, kind)
+        equal(seen.capabilities(kind), {"CAP_KILL", "CAP_NET_RAW"}, kind)
     for kind in SETS[3:]:
-        equal(facts.capabilities(kind), set(), kind)
+        equal(seen.capabilities(kind), set(), kind)
 
 
 @test(leaves=("process.capabilities.permitted.*",), requirements=(15, 32))
@@ -132,9 +133,9 @@ def capabilities_permitted(place: Place) -> None:
     names = {"bounding": ["CAP_KILL", "CAP_CHOWN"], "permitted": ["CAP_KILL"], "effective": []}
     for kind in ("inheritable", "ambient"):
         names[kind] = ["CAP_KILL", "CAP_CHOWN"]
-    facts = place.report(bundle.set("process.capabilities", names))
-    equal(facts.capabilities("permitted"), {"CAP_KILL"}, "permitted")
-    equal(facts.capabilities("ambient"), {"CAP_KILL"}, "ambient")
+    seen = place.report(bundle.set("process.capabilities", names))
+    equal(seen.capabilities("permitted"), {"CAP_KILL"}, "permitted")
+    equal(seen.capabilities("ambient"), {"CAP_KILL"}, "ambient")
 
 
 @test(leaves=("process.capabilities.effective.*",), requirements=(15,), each=("with", "without"))
@@ -162,6 +163,16 @@ def unknown_capability(place: Place, label: str) -> None:
     equal(place.report(bundle).capabilities("bounding"), {"CAP_KILL"}, "the bounding set")
 
 
+@test(requirements=(32,), leaves=("process.capabilities.bounding.*",))
+def capability_that_cannot_be_granted(place: Place) -> None:
+    """config.md, Linux Process: any value which cannot be granted otherwise MUST be logged as a warning. Runtimes SHOULD
+    NOT fail. The runtime itself has no CAP_BLOCK_SUSPEND here."""
+    drop, number = 24, facts.CAPABILITY_NAMES.index("BLOCK_SUSPEND")
+    bundle = place.bundle().capabilities("CAP_KILL", "CAP_BLOCK_SUSPEND")
+    found = place.report(bundle, prepare=lambda: kernel.check(kernel.libc.prctl(drop, number, 0, 0, 0), "drop"))
+    equal(found.capabilities("bounding"), {"CAP_KILL"}, "the bounding set")
+
+
 @test(leaves=("process.noNewPrivileges",), requirements=(15,))
 def no_new_privileges(place: Place) -> None:
     """config.md, Linux Process: setting noNewPrivileges to true prevents the process from gaining privileges."""
@@ -172,8 +183,8 @@ def no_new_privileges(place: Place) -> None:
 @test(requirements=(33,), leaves=("process.oomScoreAdj",), each=("100", "0", "1000"))
 def oom_score_adj(place: Place, label: str) -> None:
     """config.md, Linux Process: if oomScoreAdj is set, the runtime MUST set oom_score_adj to the given value."""
-    facts = place.report(place.bundle().set("process.oomScoreAdj", int(label)), prepare=adjusted)
-    equal(facts.files["/proc/self/oom_score_adj"].strip(), label, "oom_score_adj")
+    seen = place.report(place.bundle().set("process.oomScoreAdj", int(label)), prepare=adjusted)
+    equal(seen.files["/proc/self/oom_score_adj"].strip(), label, "oom_score_adj")
 
 
 def adjusted() -> None:
@@ -186,8 +197,8 @@ def adjusted() -> None:
 @test(requirements=(33,), leaves=("process.oomScoreAdj",))
 def oom_score_adj_unset(place: Place) -> None:
     """config.md, Linux Process: if oomScoreAdj is not set, the runtime MUST NOT change the value of oom_score_adj."""
-    facts = place.report(place.bundle(), prepare=adjusted)
-    equal(facts.files["/proc/self/oom_score_adj"].strip(), "77", "oom_score_adj, which was 77")
+    seen = place.report(place.bundle(), prepare=adjusted)
+    equal(seen.files["/proc/self/oom_score_adj"].strip(), "77", "oom_score_adj, which was 77")
 
 
 @test(requirements=(65,))
@@ -198,18 +209,18 @@ def only_stdio_is_open(place: Place) -> None:
         for number in (3, 7, 90):
             os.dup2(1, number)
 
-    facts = place.report(place.bundle(), prepare=leaky)
-    equal([row["fd"] for row in facts.fds], [0, 1, 2], "descriptors")
+    seen = place.report(place.bundle(), prepare=leaky)
+    equal([row["fd"] for row in seen.fds], [0, 1, 2], "descriptors")
 
 
 @test(leaves=("linux.personality.domain",), requirements=(15,))
 def personality(place: Place) -> None:
     """config-linux.md, Personality: domain is the execution domain, LINUX or LINUX32."""
-    facts = place.report(place.bundle().set("linux.personality", {"domain": "LINUX32"}))
-    equal(facts.personality & 0xFF, 8, "the execution domain")
-    differs(facts.machine, os.uname().machine, "the machine that uname shows")
-    facts = place.report(place.bundle().set("linux.personality", {"domain": "LINUX"}))
-    equal(facts.personality & 0xFF, 0, "the execution domain")
+    seen = place.report(place.bundle().set("linux.personality", {"domain": "LINUX32"}))
+    equal(seen.personality & 0xFF, 8, "the execution domain")
+    differs(seen.machine, os.uname().machine, "the machine that uname shows")
+    seen = place.report(place.bundle().set("linux.personality", {"domain": "LINUX"}))
+    equal(seen.personality & 0xFF, 0, "the execution domain")
 
 
 @test(leaves=("linux.personality.flags.*",), requirements=(16,))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 
 from conformance.catalogue import test
@@ -128,13 +127,6 @@ def console_size(place: Place) -> None:
 def console_size_without_a_terminal(place: Place) -> None:
     """config.md, Process: runtimes MUST ignore consoleSize if terminal is false or unset."""
     place.run(place.bundle().set("process.consoleSize", {"height": 33, "width": 77}))
-    assert os.path.exists(place.directory)
-
-
-@test(leaves=("process.selinuxLabel", "process.apparmorProfile"), requirements=(15,))
-def labels_that_are_empty(place: Place) -> None:
-    """config.md, Linux Process: without a label nothing is set."""
-    place.run(place.bundle().set("process.selinuxLabel", "").set("process.apparmorProfile", ""))
 
 
 RDT = {
