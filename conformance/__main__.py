@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
     cases = catalogue.load()
     try:
         listed = known.read()
-        listed.check(case.id for case in cases)
+        listed.check([case.id for case in cases])
         chosen = catalogue.select(cases, options.only)
         if options.list:
             show(chosen)

@@ -10,21 +10,23 @@
     reason = "sets 0022"
     spec = "config.md, User: if unset, the umask is not changed from the calling process' umask"
 
-`versions` are shell patterns for the version that `--version` prints; without `layouts` an entry holds on all.
-It is strict both ways: a failure that is not listed is one, and a listed test that passes is one, too.
+`versions` are shell patterns for the version that `--version` prints; without `layouts` an entry holds on all. A
+test's name without its label stands for all of its labels. It is strict both ways: a failure that is not listed is
+one, and a listed test that passes is one, too. Only an entry with `race = true` may pass as well; its reason says
+what races.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("known.toml")
-KEYS = {"versions", "layouts", "tests", "reason", "spec"}
+KEYS = {"versions", "layouts", "tests", "reason", "spec", "race"}
 
 
 class KnownError(Exception):
@@ -39,6 +41,13 @@ class Entry:
     tests: tuple[str, ...]
     reason: str
     spec: str
+    race: bool
+
+    def names(self, there: Iterable[str]) -> Iterator[str]:
+        """The tests it lists, of those that there are."""
+        for test in there:
+            if test in self.tests or test.partition("[")[0] in self.tests:
+                yield test
 
     def concerns(self, runtime: str, version: str, layout: str) -> bool:
         return (
@@ -53,22 +62,24 @@ class Known:
     entries: tuple[Entry, ...]
     skips: dict[str, int]
 
-    def excuses(self, runtime: str, version: str, layout: str) -> dict[str, str]:
-        """{test: why}; a test listed twice for one runtime is an error of the list."""
-        found: dict[str, str] = {}
+    def excuses(
+        self, runtime: str, version: str, layout: str, there: Sequence[str]
+    ) -> dict[str, Entry]:
+        """{test: entry}; a test listed twice for one runtime is an error of the list."""
+        found: dict[str, Entry] = {}
         for entry in self.entries:
             if entry.concerns(runtime, version, layout):
-                for test in entry.tests:
+                for test in entry.names(there):
                     if test in found:
                         raise KnownError(f"{runtime} {version}: {test} is listed twice")
-                    found[test] = f"{entry.reason} ({entry.spec})"
+                    found[test] = entry
         return found
 
-    def check(self, tests: Iterable[str]) -> None:
+    def check(self, there: Sequence[str]) -> None:
         """Every test that is listed exists."""
-        there = set(tests)
+        names = {*there, *(test.partition("[")[0] for test in there)}
         for entry in self.entries:
-            unknown = sorted(set(entry.tests) - there)
+            unknown = sorted(set(entry.tests) - names)
             if unknown:
                 raise KnownError(f"{entry.runtime}: there is no test {', '.join(unknown)}")
 
@@ -83,6 +94,7 @@ def entry_of(runtime: str, row: dict[str, Any]) -> Entry:
         tuple(row["tests"]),
         row["reason"],
         row["spec"],
+        row.get("race", False),
     )
 
 

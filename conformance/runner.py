@@ -22,7 +22,7 @@ from typing import Any
 from conformance import tap
 from conformance.catalogue import Case
 from conformance.claims import Failed, Skipped
-from conformance.known import Known, KnownError
+from conformance.known import Entry, Known, KnownError
 from conformance.place import Place
 from conformance.runtimes import Runtime
 from conformance.tap import Result
@@ -97,13 +97,16 @@ def perform(case: Case, top: Path) -> Result:
     return Result(case.id, tap.FAILED, details=details)
 
 
-def judged(result: Result, excuse: str | None) -> Result:
+def judged(result: Result, excuse: Entry | None) -> Result:
     """A known failure is excused; a known failure that passes is a failure of the list."""
     if excuse is None or result.status == tap.SKIPPED:
         return result
     if result.status == tap.FAILED:
-        return Result(result.id, tap.KNOWN, excuse, result.details)
-    return Result(result.id, tap.FAILED, details={"message": "passes, but is listed as known to fail", "listed": excuse})
+        return Result(result.id, tap.KNOWN, f"{excuse.reason} ({excuse.spec})", result.details)
+    if excuse.race:
+        return result
+    message = "passes, but is listed as known to fail"
+    return Result(result.id, tap.FAILED, details={"message": message, "listed": excuse.reason})
 
 
 class Tally:
@@ -137,7 +140,8 @@ def run(cases: Sequence[Case], runtime: Runtime, known: Known, report: Path | No
     layout = cgroup_layout()
     writer, tally = tap.Writer(sys.stdout), Tally()
     try:
-        excuses = known.excuses(runtime.name, runtime.version, layout)
+        there = [case.id for case in cases]
+        excuses = known.excuses(runtime.name, runtime.version, layout, there)
     except KnownError as problem:
         writer.bail(str(problem))
         return 1

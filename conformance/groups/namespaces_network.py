@@ -38,7 +38,7 @@ def net_devices_keep_what_they_have(place: Place) -> None:
     """config-linux.md, Network Devices: the runtime MUST preserve existing network interface attributes, including all
     permanent IP addresses of any family with global scope."""
     device = tap(place)
-    device.give("192.0.2.7", "255.255.255.0", "2001:db8::7", 1234)
+    device.give("192.0.2.7", "255.255.255.0", "2001:db8::7", 1400)
     bundle = place.bundle().set("linux.netDevices", {device.name: {"name": "inner"}})
     bundle.mount("/sys", "sysfs", "sysfs")
     four, six, mtu = place.lines(
@@ -51,7 +51,7 @@ def net_devices_keep_what_they_have(place: Place) -> None:
     rows = [line.split() for line in six["data"].splitlines()]
     found = {(row[0], int(row[2], 16)) for row in rows if row[-1] == "inner"}
     includes(found, [("20010db8000000000000000000000007", 64)], "IPv6 addresses and prefixes")
-    equal(mtu["data"].strip(), "1234", "MTU")
+    equal(mtu["data"].strip(), "1400", "MTU")
 
 
 @test(requirements=(50,), leaves=("linux.netDevices",))

@@ -55,7 +55,7 @@ def test_no_test_sleeps_or_searches_the_output_of_ps() -> None:
 
 def test_known_failures_name_tests_and_reasons() -> None:
     listed = known.read()
-    listed.check(case.id for case in CASES)
+    listed.check([case.id for case in CASES])
     for entry in listed.entries:
         assert entry.reason and entry.spec and entry.tests and entry.versions, entry
     own = [entry for entry in listed.entries if entry.runtime == "pyruntime"]
