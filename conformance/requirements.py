@@ -84,3 +84,6 @@ EXEMPT_LEAVES: dict[str, str] = {
 
 EXEMPT_REQUIREMENTS: dict[int, str] = {}
 """Lines that no runtime can be shown to break."""
+
+WITHOUT_MUTATION: dict[int, str] = {}
+LEAVES_WITHOUT_MUTATION: dict[str, str] = {}

@@ -78,7 +78,8 @@ def labels_that_cannot_be(place: Place, label: str) -> None:
 
 def on_a_terminal(place: Place, **size: int) -> facts.Facts:
     """The report of a program whose stdio is a terminal."""
-    bundle = place.bundle().set("process.terminal", True).inside("report", "--", "winsize", "--", "read")
+    bundle = place.bundle().set("process.terminal", True)
+    bundle.inside("report", "--", "winsize", "--", "echo", "the end", "--", "read")
     if size:
         bundle.set("process.consoleSize", size)
     path = place.directory / "socket"
@@ -86,9 +87,7 @@ def on_a_terminal(place: Place, **size: int) -> facts.Facts:
         box.create("--console-socket", str(path))
         terminal = console.accept()
         box.start()
-        terminal.read_until('"winsize"')
-        terminal.read_until("}\n")
-        lines = facts.parse_lines(terminal.text[: terminal.text.rfind("\n") + 1])
+        lines = facts.parse_lines(terminal.read_until("the end\n"))
     report = next(line for line in lines if line.get("cmd") == "report")
     report["winsize"] = next((line for line in lines if line.get("cmd") == "winsize"), None)
     return facts.Facts(report)

@@ -125,7 +125,7 @@ def _escaped(key: str) -> str:
 
 
 # These say how a limit is set and are none.
-NO_LIMITS = frozenset(("useHierarchy", "checkBeforeUpdate", "kernel", "kernelTCP"))
+NO_LIMITS = frozenset(("useHierarchy", "checkBeforeUpdate"))
 
 
 def limits(resources: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """linux.devices and the default devices (config-linux.md, Devices, Default Devices).
 
-Everything is made relative to the descriptor of its directory with single-component names; an existing node must be
-the same device or is replaced, never opened (CVE-2026-41579).
+Everything is made relative to the descriptor of its directory with single-component names; what exists is never opened
+(CVE-2026-41579). Unless it is the same device, it is replaced by a default one, and is an error for a listed one.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ DEFAULTS = (
     ("urandom", 1, 9),
     ("tty", 5, 0),
 )
+DEFAULT = "/linux/devices"
 LINKS = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
          ("stderr", "/proc/self/fd/2"))  # fmt: skip
 ENOENT, EEXIST, ENODEV, ENOTDIR, ELOOP = 2, 17, 19, 20, 40
@@ -61,8 +62,12 @@ LAST_MAJOR, LAST_MINOR = (1 << 12) - 1, (1 << 20) - 1  # what a dev_t of the ker
 
 
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    seen: dict[str, tuple[Any, ...]] = {}
     for index, device in enumerate(spec.get("linux", {}).get("devices") or ()):
         pointer = f"/linux/devices/{index}"
+        facts = tuple(device.get(name) for name in ("type", "major", "minor"))
+        if seen.setdefault(clean(device["path"]), facts) != facts:
+            yield f"{pointer}/path", "another device was listed for this path"
         if device["path"][:1] != "/" or "\0" in device["path"] or clean(device["path"]) == "/":
             yield f"{pointer}/path", "a device path must be absolute"
         if device["type"] not in TYPES:
@@ -92,7 +97,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     if brings_own_dev(spec) or not site.has("mount"):
         return
     wanted = {
-        f"/dev/{name}": (S_IFCHR | 0o666, major, minor, 0, 0, "/linux/devices")
+        f"/dev/{name}": (S_IFCHR | 0o666, major, minor, 0, 0, DEFAULT)
         for name, major, minor in DEFAULTS
     }
     for index, device in enumerate(spec.get("linux", {}).get("devices") or ()):
@@ -109,7 +114,9 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             directory = directories[parent] = Reg(parent)
             ops.append(resolve(site.root, parent or "/", directory, MAKE_DIRECTORY | DIRECTORY))
         if site.may_mknod or mode & S_IFMT == S_IFIFO:
-            ops += _node(directory, name, mode, major, minor, uid, gid)
+            ops += _node(
+                directory, name, mode, major, minor, uid, gid, replace=pointer == DEFAULT
+            )
         else:
             mount = Reg(path)
             site.mount_ids.append((path, pointer, mount))
@@ -130,18 +137,37 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
 
 
 def _node(
-    directory: Reg, name: str, mode: int, major: int, minor: int, uid: int, gid: int
+    directory: Reg,
+    name: str,
+    mode: int,
+    major: int,
+    minor: int,
+    uid: int,
+    gid: int,
+    *,
+    replace: bool,
 ) -> list[Any]:
     number = makedev(major, minor)
     make = [sys(lib.NR_mknodat, directory, name, mode, number)]
     if uid or gid:
         make.append(sys(lib.NR_fchownat, directory, name, uid, gid, lib.AT_SYMLINK_NOFOLLOW))
     first = sys(lib.NR_mknodat, directory, name, mode, number, ok=(EEXIST,), skip=len(make))
+    look = sys(lib.NR_statx, directory, name, lib.AT_SYMLINK_NOFOLLOW, lib.STATX_TYPE, SCRATCH)
+    if not replace:
+        return [
+            first,
+            *make[1:],
+            jump(END),
+            look,
+            expect(MODE, mode & S_IFMT, 2, mask=S_IFMT, errno=EEXIST),
+            expect(RDEV_MAJOR, major, 4, errno=EEXIST),
+            expect(RDEV_MINOR, minor, 4, errno=EEXIST),
+        ]
     return [
         first,
         *make[1:],
         jump(END),
-        sys(lib.NR_statx, directory, name, lib.AT_SYMLINK_NOFOLLOW, lib.STATX_TYPE, SCRATCH),
+        look,
         expect(MODE, mode & S_IFMT, 2, mask=S_IFMT, skip=3),
         expect(RDEV_MAJOR, major, 4, skip=2),
         expect(RDEV_MINOR, minor, 4, skip=1),

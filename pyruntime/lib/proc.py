@@ -28,6 +28,14 @@ def is_alive(pid: int, start_time: int) -> bool:
     return found is not None and found[1] == start_time and found[0] not in ("Z", "X", "x")
 
 
+def inner_pid(pid: int) -> int:
+    """The number a process has in its own pid namespace: the last of NSpid in /proc/PID/status (Linux 4.1)."""
+    for line in read_file(f"/proc/{pid}/status", 1 << 16).splitlines():
+        if line.startswith(b"NSpid:"):
+            return int(line.split()[-1])
+    return pid
+
+
 def is_ending(pid: int) -> bool:
     """Whether a process is gone or on its way out: the init of a pid namespace first ends all others in it, and waits
     for them; until then it is no zombie. PF_EXITING of field 9 of /proc/PID/stat (linux/sched.h)."""

@@ -155,7 +155,9 @@ class Creation:
         for kind, status in (("createContainer", "creating"), ("startContainer", "created")):
             buffer = self.site.hook_state.get(kind)
             if buffer is not None:
-                text = hooks.state_json(host.record, status).encode("utf-8", "surrogateescape")
+                # runtime.md, State: in the container's namespace it is the pid as seen by the container.
+                seen = {**host.record, "pid": proc.inner_pid(host.pid)}
+                text = hooks.state_json(seen, status).encode("utf-8", "surrogateescape")
                 host.channel.fill(self.launch.tape.slots[buffer], text)
         for kind in ("prestart", "createRuntime"):
             if configured.get(kind):

@@ -1,7 +1,7 @@
 """linux.resources.memory on v1. `swap` is memory plus swap together, as in the kernel's file.
 
-`kernel` and `kernelTCP` are not set: the kernel dropped the first and deprecates the second, and runc
-ignores both. Zero leaves a limit alone; a swappiness of zero is a value.
+Zero leaves a limit alone; a swappiness of zero is a value. `kernel` and a `useHierarchy` of false are what Linux
+took back (5.16, 5.11): asked for and not to be had, they are an error (runtime.md, Create).
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 LIMIT = "memory.limit_in_bytes"
 SWAP = "memory.memsw.limit_in_bytes"
 RESERVATION = "memory.soft_limit_in_bytes"
+OF_THE_KERNEL = (
+    ("kernel", "memory.kmem.limit_in_bytes"),
+    ("kernelTCP", "memory.kmem.tcp.limit_in_bytes"),
+)
 # Docker writes an unset swappiness as -1, and Go turns that into the largest 64-bit number.
 UNSET_SWAPPINESS = (None, -1, 2**64 - 1)
 
@@ -31,6 +35,8 @@ def asked(resources: Mapping[str, Any]) -> bool:
         or memory.get("reservation")
         or memory.get("disableOOMKiller")
         or memory.get("swappiness") not in UNSET_SWAPPINESS
+        or memory.get("useHierarchy") is False
+        or any((memory.get(key) or 0) > 0 for key, _ in OF_THE_KERNEL)
     )
 
 
@@ -49,6 +55,22 @@ def apply(dir_fd: int, resources: Mapping[str, Any]) -> None:
     if swappiness not in UNSET_SWAPPINESS:
         knob.set_value(
             dir_fd, "memory.swappiness", str(swappiness), "memory swappiness", "/memory/swappiness"
+        )
+    for key, name in OF_THE_KERNEL:
+        if (memory.get(key) or 0) > 0:
+            _set_kernel_memory(dir_fd, key, name, memory[key])
+    if memory.get("useHierarchy") is False:
+        name = "memory.use_hierarchy"
+        knob.set_value(dir_fd, name, "0", "memory use_hierarchy", "/memory/useHierarchy")
+
+
+def _set_kernel_memory(dir_fd: int, key: str, name: str, limit: int) -> None:
+    """A kernel that no longer has the limit may take the value and forget it, so it is read back."""
+    knob.set_value(dir_fd, name, str(limit), f"memory {key}", f"/memory/{key}")
+    if int(knob.read(dir_fd, name)) > limit:
+        raise errors.StepError(
+            f"set memory {key} to {limit}: this kernel has no such limit any more",
+            f"/linux/resources/memory/{key}",
         )
 
 

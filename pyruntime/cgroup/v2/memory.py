@@ -25,6 +25,11 @@ def apply(dir_fd: int, resources: Mapping[str, Any]) -> None:
         raise no_counterpart("/memory/disableOOMKiller")
     if memory.get("swappiness") not in UNSET_SWAPPINESS:
         raise no_counterpart("/memory/swappiness")
+    for key in ("kernel", "kernelTCP"):
+        if (memory.get(key) or 0) > 0:
+            raise no_counterpart(f"/memory/{key}")
+    if memory.get("useHierarchy") is False:
+        raise no_counterpart("/memory/useHierarchy")
     limit = memory.get("limit", 0)
     swap = swap_alone(memory.get("swap", 0), limit)
     if swap is not None:

@@ -22,6 +22,7 @@ class Files:
         self.writes: list[tuple[str, str]] = []
         self.content: dict[str, str] = {}
         self.failures: dict[tuple[str, str], list[int]] = {}
+        self.forgets: dict[str, str] = {}  # files that read like this whatever is written
 
     def write(self, _fd: int, name: str, value: str) -> None:
         waiting = self.failures.get((name, value)) or self.failures.get((name, "*"))
@@ -33,7 +34,7 @@ class Files:
     def read(self, _fd: int, name: str) -> str:
         if name not in self.content:
             raise FileNotFoundError(errno.ENOENT, name)
-        return self.content[name]
+        return self.forgets.get(name) or self.content[name]
 
     def exists(self, _fd: int, name: str) -> bool:
         return name in self.content
@@ -105,13 +106,29 @@ def test_no_limit_lifts_swap_too_where_swap_is_accounted(files: Files) -> None:
 
 
 def test_the_other_memory_settings(files: Files) -> None:
-    block = {"reservation": 1 << 20, "disableOOMKiller": True, "swappiness": 0, "kernel": 5}
-    memory.apply(-1, {"memory": block})
+    block = {"reservation": 1 << 20, "disableOOMKiller": True, "swappiness": 0, "useHierarchy": False}
+    memory.apply(-1, {"memory": {**block, "kernelTCP": 4096, "kernel": -1}})
     assert files.writes == [
         ("memory.soft_limit_in_bytes", "1048576"),
         ("memory.oom_control", "1"),
         ("memory.swappiness", "0"),
+        ("memory.kmem.tcp.limit_in_bytes", "4096"),
+        ("memory.use_hierarchy", "0"),
     ]
+
+
+@pytest.mark.parametrize("block", [{"kernel": 5}, {"kernelTCP": 5}, {"useHierarchy": False}])
+def test_what_the_kernel_took_back_is_asked_for(block: dict[str, Any]) -> None:
+    assert asked({"memory": block}) == ["memory"]
+    assert asked({"memory": dict.fromkeys(block, True if "useHierarchy" in block else -1)}) == []
+
+
+def test_a_limit_that_the_kernel_forgets(files: Files) -> None:
+    """Linux takes memory.kmem.limit_in_bytes since 6.1 without a word and without an effect."""
+    files.forgets["memory.kmem.limit_in_bytes"] = "9223372036854771712"
+    with pytest.raises(errors.StepError, match="has no such limit any more") as caught:
+        memory.apply(-1, {"memory": {"kernel": 4096}})
+    assert caught.value.pointer == "/linux/resources/memory/kernel"
 
 
 def test_a_limit_below_the_usage_says_so(files: Files) -> None:

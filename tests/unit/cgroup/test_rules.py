@@ -116,7 +116,8 @@ def test_effective_of_nothing() -> None:
     [
         ({}, []),
         ({"devices": [{"allow": False, "access": "rwm"}]}, []),
-        ({"memory": {"limit": 0, "swap": -1, "swappiness": 2**64 - 1, "kernel": 5}}, []),
+        ({"memory": {"limit": 0, "swap": -1, "swappiness": 2**64 - 1, "kernel": 0}}, []),
+        ({"memory": {"kernelTCP": 5}}, ["memory"]),
         ({"memory": {"useHierarchy": True, "checkBeforeUpdate": True}}, []),
         ({"cpu": {"shares": 0, "quota": -1, "cpus": ""}, "blockIO": {"weight": 0}}, []),
         ({"pids": {"limit": -1}, "unified": {}, "hugepageLimits": [], "network": {}}, []),

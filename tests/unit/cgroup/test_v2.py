@@ -70,6 +70,9 @@ def test_which_controllers_are_asked_for() -> None:
         ({"cpu": {"realtimePeriod": 5}}, "/cpu/realtimePeriod"),
         ({"memory": {"disableOOMKiller": True}}, "/memory/disableOOMKiller"),
         ({"memory": {"swappiness": 5}}, "/memory/swappiness"),
+        ({"memory": {"kernel": 5}}, "/memory/kernel"),
+        ({"memory": {"kernelTCP": 5}}, "/memory/kernelTCP"),
+        ({"memory": {"useHierarchy": False}}, "/memory/useHierarchy"),
         ({"blockIO": {"leafWeight": 5}}, "/blockIO/leafWeight"),
     ],
 )

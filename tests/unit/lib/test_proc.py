@@ -24,6 +24,11 @@ def test_ourselves() -> None:
     assert not proc.is_alive(os.getpid(), found[1] + 1)
 
 
+def test_the_number_in_its_own_namespace() -> None:
+    line = Path("/proc/self/status").read_text().split("NSpid:")[1].splitlines()[0]
+    assert proc.inner_pid(os.getpid()) == int(line.split()[-1])
+
+
 @pytest.mark.parametrize("name", [") R 1 1", "a b", "((", "x) Z 1"])
 def test_names_with_brackets(tmp_path: Path, name: str) -> None:
     """R-30: a process chooses its own name."""
