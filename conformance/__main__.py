@@ -22,10 +22,16 @@ def parse(argv: list[str]) -> argparse.Namespace:
         prog="conformance/run", description="The OCI runtime specification, tested on any runtime."
     )
     parser.add_argument("only", nargs="*", metavar="GROUP[/TEST]", help="default: everything")
-    parser.add_argument("--runtime", default="", help="a path, or words for a shell ($RUNTIME, build/bin/pyruntime)")
-    parser.add_argument("--compare", nargs="+", metavar="RUNTIME", help="run on each of these, print a table")
+    parser.add_argument(
+        "--runtime", default="", help="a path, or words for a shell ($RUNTIME, build/bin/pyruntime)"
+    )
+    parser.add_argument(
+        "--compare", nargs="+", metavar="RUNTIME", help="run on each of these, print a table"
+    )
     parser.add_argument("--list", action="store_true", help="print the tests and what they prove")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the results as JSON, too")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write the results as JSON, too"
+    )
     return parser.parse_args(argv)
 
 
@@ -59,7 +65,12 @@ def main(argv: list[str]) -> int:
         if options.compare:
             return compare(options.compare, options.only)
         runtime = prepared(options.runtime)
-    except (KeyError, known.KnownError, runtimes.RuntimeProblem, programs.MissingProgram) as problem:
+    except (
+        KeyError,
+        known.KnownError,
+        runtimes.RuntimeProblem,
+        programs.MissingProgram,
+    ) as problem:
         print(f"Bail out! {problem.args[0]}")
         return 1
     return runner.run(chosen, runtime, listed, options.report)

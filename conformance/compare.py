@@ -46,12 +46,17 @@ def table(runs: Sequence[dict[str, Any]]) -> list[str]:
             group = row["id"].partition("/")[0]
             counts = groups.setdefault(group, [Counter() for _ in runs])[number]
             counts[row["status"]] += 1
-    groups["all"] = [sum((counts[n] for counts in groups.values()), Counter()) for n in range(len(runs))]
+    groups["all"] = [
+        sum((counts[n] for counts in groups.values()), Counter()) for n in range(len(runs))
+    ]
     rows = [["/".join(STATUSES), *(run["runtime"] for run in runs)]]
     for group, columns in groups.items():
         rows.append([group, *("/".join(str(column[s]) for s in STATUSES) for column in columns)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def compare(runtimes: Sequence[str], words: Sequence[str]) -> int:
@@ -62,4 +67,4 @@ def compare(runtimes: Sequence[str], words: Sequence[str]) -> int:
     for run in runs:
         said = "as known" if run["status"] == 0 else "NOT as known"
         print(f"{run['runtime']}: {said}" + ("" if run["results"] else ", nothing ran"))
-    return max(run["status"] for run in runs)
+    return max(int(run["status"]) for run in runs)

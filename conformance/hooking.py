@@ -33,7 +33,9 @@ class Log:
         if kind == "startContainer":
             command = self.bundle.get("process.args")
             self.bundle.shell("").args(*command)
-            script = f"cat > {INSIDE}-{label or kind}; echo {label or kind} >> {INSIDE}; exit {status}"
+            script = (
+                f"cat > {INSIDE}-{label or kind}; echo {label or kind} >> {INSIDE}; exit {status}"
+            )
             self.bundle.hook(kind, "/bin/sh", "-c", script, **options)
         else:
             words = [PYTHON, "-I", SCRIPT, str(self.path), label or kind, str(status)]

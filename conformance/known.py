@@ -86,7 +86,9 @@ class Known:
 
 def entry_of(runtime: str, row: dict[str, Any]) -> Entry:
     if not {"versions", "tests", "reason", "spec"} <= row.keys() <= KEYS:
-        raise KnownError(f"{runtime}: an entry has versions, tests, reason, spec and may have layouts: {row}")
+        raise KnownError(
+            f"{runtime}: an entry has versions, tests, reason, spec and may have layouts: {row}"
+        )
     return Entry(
         runtime,
         tuple(row["versions"]),

@@ -27,10 +27,12 @@ from pathlib import Path
 
 from conformance import tap
 from tests.lib import programs
+from tests.lib.hierarchies import cgroup_layout
 
 DIRECTORY = Path(__file__).with_name("mutations")
 RUN = Path(__file__).with_name("run")
 KEYS = {"name", "file", "text", "into", "fails"}
+ELSEWHERE = "not here"
 
 
 class MutationError(Exception):
@@ -44,6 +46,7 @@ class Mutation:
     text: str
     into: str
     fails: tuple[str, ...]
+    layouts: tuple[str, ...] = ()
 
     def problem(self, top: Path = programs.PROJECT) -> str:
         """Why it cannot be applied, or nothing."""
@@ -52,6 +55,9 @@ class Mutation:
             return f"there is no {self.file}"
         count = path.read_text().count(self.text)
         return "" if count == 1 else f"its text is {count} times in {self.file}"
+
+    def is_for(self, layout: str) -> bool:
+        return not self.layouts or layout in self.layouts
 
     def apply(self, top: Path) -> None:
         path = top / self.file
@@ -62,9 +68,10 @@ def read() -> list[Mutation]:
     found: list[Mutation] = []
     for path in sorted(DIRECTORY.glob("*.toml")):
         for row in tomllib.loads(path.read_text())["mutation"]:
-            if set(row) != KEYS:
+            if not KEYS <= set(row) <= KEYS | {"layouts"}:
                 raise MutationError(f"{path.name}: a mutation has {', '.join(sorted(KEYS))}: {row}")
-            found.append(Mutation(**{**row, "fails": tuple(row["fails"])}))
+            lists = {key: tuple(row[key]) for key in ("fails", "layouts") if key in row}
+            found.append(Mutation(**{**row, **lists}))
     names = [one.name for one in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -118,6 +125,8 @@ def verdict(one: Mutation, good: set[str]) -> str:
     problem = one.problem()
     if problem:
         return f"STALE: {problem}"
+    if not one.is_for(cgroup_layout()):
+        return ELSEWHERE
     unproven = sorted(set(one.fails) - good)
     if unproven:
         return f"UNPROVEN: without it these do not pass: {', '.join(unproven)}"
@@ -136,7 +145,9 @@ def verdict(one: Mutation, good: set[str]) -> str:
 def walk(mutations: Sequence[Mutation]) -> Iterator[tuple[Mutation, str]]:
     with tempfile.TemporaryDirectory(prefix="unmutated-") as directory:
         os.chmod(directory, 0o755)
-        good = passing([one for one in mutations if not one.problem()], Path(directory))
+        here = cgroup_layout()
+        sound = [one for one in mutations if one.is_for(here) and not one.problem()]
+        good = passing(sound, Path(directory))
     for one in mutations:
         yield one, verdict(one, good)
 
@@ -156,12 +167,13 @@ def main(argv: list[str]) -> int:
         for one in chosen:
             print(f"{one.name}  {one.file}  {' '.join(one.fails)}")
         return 0
-    killed = 0
+    words = []
     for one, word in walk(chosen):
-        killed += word == "killed"
+        words.append(word)
         print(f"{one.name}: {word}", flush=True)
-    print(f"killed {killed} of {len(chosen)}")
-    return 0 if killed == len(chosen) and chosen else 1
+    killed, elsewhere = words.count("killed"), words.count(ELSEWHERE)
+    print(f"killed {killed} of {len(words) - elsewhere}, {elsewhere} for other cgroup layouts")
+    return 0 if killed and killed + elsewhere == len(words) else 1
 
 
 if __name__ == "__main__":

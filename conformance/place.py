@@ -22,6 +22,10 @@ class Tidied(Exception):
 class Container(Box):
     """A Box whose end is no claim about the runtime; what it left, the runner removes."""
 
+    def __enter__(self) -> Container:
+        super().__enter__()
+        return self
+
     def __exit__(
         self,
         kind: type[BaseException] | None,

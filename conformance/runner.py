@@ -157,8 +157,8 @@ def run(cases: Sequence[Case], runtime: Runtime, known: Known, report: Path | No
             writer.result(result)
     writer.note(str(tally))
     problems = list(complaints(tally, len(planned), known.skips.get(layout), layout))
-    for problem in problems:
-        writer.note(f"failed: {problem}")
+    for why in problems:
+        writer.note(f"failed: {why}")
     if report is not None:
         rows = [one.document for one in tally.results]
         report.write_text(json.dumps({"runtime": str(runtime), "layout": layout, "results": rows}))

@@ -23,11 +23,18 @@ def plain(place: Place) -> Bundle:
 def with_mounts(place: Place) -> Bundle:
     source = place.directory / "source"
     source.mkdir()
-    return place.bundle().bind(source, "/data").mount("/t", "tmpfs", "tmpfs").mount("/sys", "sysfs", "sysfs")
+    return (
+        place.bundle()
+        .bind(source, "/data")
+        .mount("/t", "tmpfs", "tmpfs")
+        .mount("/sys", "sysfs", "sysfs")
+    )
 
 
 def with_limits(place: Place) -> Bundle:
-    bundle = place.bundle().set("linux.resources", {"memory": {"limit": 64 << 20}, "pids": {"limit": 50}})
+    bundle = place.bundle().set(
+        "linux.resources", {"memory": {"limit": 64 << 20}, "pids": {"limit": 50}}
+    )
     return bundle.set("linux.resources.devices", [{"allow": False, "access": "rwm"}])
 
 
@@ -108,7 +115,10 @@ def what_others_made_stays(place: Place) -> None:
     equal((source / "file").read_text(), "kept", "a file that was mounted")
     holds(Path(keeper.path("network")).exists(), "the namespace that it joined")
     equal([str(path) for path in beside if not path.exists()], [], "groups of others that are gone")
-    holds((bundle.rootfs / "inside").exists() and (bundle.directory / "config.json").exists(), "the bundle")
+    holds(
+        (bundle.rootfs / "inside").exists() and (bundle.directory / "config.json").exists(),
+        "the bundle",
+    )
 
 
 FAILING: dict[str, tuple[str, Any]] = {

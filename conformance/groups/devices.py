@@ -122,7 +122,14 @@ DENIED, ALLOWED = "EPERM", "ENXIO"
 ALL_DENIED = {"allow": False, "access": "rwm"}
 
 
-def allow(access: str = "rwm", *, major: int | None = FREE, minor: int | None = 7, kind: str = "c", yes: bool = True) -> dict[str, Any]:
+def allow(
+    access: str = "rwm",
+    *,
+    major: int | None = FREE,
+    minor: int | None = 7,
+    kind: str = "c",
+    yes: bool = True,
+) -> dict[str, Any]:
     rule: dict[str, Any] = {"allow": yes, "access": access, "type": kind}
     rule.update({} if major is None else {"major": major})
     rule.update({} if minor is None else {"minor": minor})
@@ -131,7 +138,9 @@ def allow(access: str = "rwm", *, major: int | None = FREE, minor: int | None = 
 
 def opened(place: Place, name: str, *rules: dict[str, Any]) -> dict[str, str]:
     """How opening the device 61:7 for reading, for writing and for both ends under these rules."""
-    bundle = place.bundle(name).capabilities("CAP_MKNOD").set("linux.resources.devices", list(rules))
+    bundle = (
+        place.bundle(name).capabilities("CAP_MKNOD").set("linux.resources.devices", list(rules))
+    )
     bundle.set("linux.devices", [{"path": "/dev/given", "type": "c", "major": FREE, "minor": 7}])
     commands = [("open", "/dev/given", how) for how in ("r", "w", "rw")]
     words = [word for command in commands for word in (*command, "--")]
@@ -162,7 +171,9 @@ RULES: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "denied, then allowed": ("yes yes yes", [ALL_DENIED, allow(yes=False), allow()]),
     "denied at the end": ("no no no", [allow(), ALL_DENIED]),
 }
-LEAVES = [f"linux.resources.devices.*.{name}" for name in ("allow", "access", "type", "major", "minor")]
+LEAVES = [
+    f"linux.resources.devices.*.{name}" for name in ("allow", "access", "type", "major", "minor")
+]
 
 
 @test(requirements=(54,), leaves=LEAVES, each=RULES)

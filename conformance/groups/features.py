@@ -68,7 +68,14 @@ def nothing_undefined(place: Place) -> None:
 def hooks_are_supported(place: Place) -> None:
     """features.md: the runtime MUST support the elements of hooks."""
     listed = place.features().get("hooks") or []
-    kinds = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+    kinds = (
+        "prestart",
+        "createRuntime",
+        "createContainer",
+        "startContainer",
+        "poststart",
+        "poststop",
+    )
     excludes(listed, set(listed) - set(kinds), "hooks")
     log = place.directory / "log"
     bundle = place.bundle()
@@ -115,7 +122,9 @@ def parse_capabilities() -> set[str]:
     """What this process, and so the runtime, has to give."""
     status = facts.parse_status(Path("/proc/self/status").read_text())
     bits = int(status["CapBnd"], 16)
-    return {f"CAP_{name}" for number, name in enumerate(facts.CAPABILITY_NAMES) if bits >> number & 1}
+    return {
+        f"CAP_{name}" for number, name in enumerate(facts.CAPABILITY_NAMES) if bits >> number & 1
+    }
 
 
 @test(requirements=(67, 32))
@@ -140,7 +149,13 @@ def namespaces_are_recognised(place: Place) -> None:
 
 
 # One filter cannot hold architectures of different byte orders.
-NATIVE = ("SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM")
+NATIVE = (
+    "SCMP_ARCH_X86_64",
+    "SCMP_ARCH_X86",
+    "SCMP_ARCH_X32",
+    "SCMP_ARCH_AARCH64",
+    "SCMP_ARCH_ARM",
+)
 
 
 @test(requirements=(67, 62))
@@ -148,15 +163,25 @@ def seccomp_is_recognised(place: Place) -> None:
     """features-linux.md: the runtime MUST recognize the elements of seccomp.actions, operators, archs."""
     seccomp = (place.features().get("linux") or {}).get("seccomp") or {}
     holds(seccomp.get("enabled") is not False, "seccomp", seccomp)
-    actions = [word for word in seccomp.get("actions") or () if word not in ("SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE")]
-    rules: list[dict[str, Any]] = [{"names": ["mbind"], "action": word} for word in actions if word != "SCMP_ACT_ALLOW"]
+    actions = [
+        word
+        for word in seccomp.get("actions") or ()
+        if word not in ("SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE")
+    ]
+    rules: list[dict[str, Any]] = [
+        {"names": ["mbind"], "action": word} for word in actions if word != "SCMP_ACT_ALLOW"
+    ]
     for number, operator in enumerate(seccomp.get("operators") or ()):
         argument = {"index": 0, "value": number + 50, "valueTwo": number + 50, "op": operator}
         rules.append({"names": ["set_mempolicy"], "action": "SCMP_ACT_ERRNO", "args": [argument]})
     profile = {
         "defaultAction": "SCMP_ACT_ALLOW",
         "architectures": [word for word in seccomp.get("archs") or () if word in NATIVE],
-        "flags": [flag for flag in seccomp.get("supportedFlags") or () if "LISTENER" not in flag and "WAIT" not in flag],
+        "flags": [
+            flag
+            for flag in seccomp.get("supportedFlags") or ()
+            if "LISTENER" not in flag and "WAIT" not in flag
+        ],
         "syscalls": rules[:1] + rules[len(actions) - 1 :],
     }
     place.run(place.bundle().set("linux.seccomp", profile))

@@ -113,7 +113,9 @@ def create_container_runs_in_the_container(place: Place) -> None:
 def start_container_runs_in_the_container(place: Place) -> None:
     """config.md, startContainer: its path MUST resolve, and it MUST be executed, in the container namespace."""
     bundle = place.bundle().hostname("within").file("/hook", "", 0o755)
-    bundle.shell("exit 0").file("/hook", "#!/bin/sh\necho $(cat /proc/sys/kernel/hostname) $$ > /seen\n")
+    bundle.shell("exit 0").file(
+        "/hook", "#!/bin/sh\necho $(cat /proc/sys/kernel/hostname) $$ > /seen\n"
+    )
     (bundle.rootfs / "hook").chmod(0o755)
     whole_life(place, bundle.hook("startContainer", "/hook"))
     seen = bundle.rootfs / "seen"
@@ -147,7 +149,9 @@ def the_environment_exists(place: Place, label: str) -> None:
     bundle.hook(label, "/bin/sh", "-c", f"({script}) > {seen}")
     wanted = place.report(bundle).namespaces
     found = seen.read_text().split()
-    equal(found, [wanted[name] for name in ("net", "uts", "ipc", "mnt")], "namespaces of the process")
+    equal(
+        found, [wanted[name] for name in ("net", "uts", "ipc", "mnt")], "namespaces of the process"
+    )
 
 
 @test(requirements=(39,))
@@ -158,7 +162,9 @@ def create_container_before_the_pivot(place: Place) -> None:
     source = place.directory / "source"
     source.mkdir()
     (source / "mark").write_text("yes")
-    bundle.hook("createContainer", "/bin/mount", "--bind", str(source), str(bundle.rootfs / "given"))
+    bundle.hook(
+        "createContainer", "/bin/mount", "--bind", str(source), str(bundle.rootfs / "given")
+    )
     equal(place.line(bundle, "cat", "/given/mark")["data"], "yes", "the file in the mount it made")
 
 
@@ -179,7 +185,9 @@ def poststart_before_start_returns(place: Place) -> None:
 def poststop_before_delete_returns(place: Place) -> None:
     """config.md, poststop: after the container is deleted but before delete returns."""
     done = place.directory / "done"
-    bundle = place.bundle().hook("poststop", "/bin/sh", "-c", f"cat > {done}.new; mv {done}.new {done}")
+    bundle = place.bundle().hook(
+        "poststop", "/bin/sh", "-c", f"cat > {done}.new; mv {done}.new {done}"
+    )
     with place.container(bundle) as box:
         box.live().wait()
         holds(not done.exists(), "poststop ran before delete")
@@ -194,12 +202,16 @@ def environment(place: Place, label: str) -> None:
     entries = ["ONE=1", "TWO=a=b", "EMPTY="]
     seen = (bundle.rootfs if label == "startContainer" else place.directory) / "seen"
     target = "/seen" if label == "startContainer" else str(seen)
-    bundle.shell("exit 0").hook(label, "/bin/sh", "-c", f"cat /proc/self/environ > {target}", env=entries)
+    bundle.shell("exit 0").hook(
+        label, "/bin/sh", "-c", f"cat /proc/self/environ > {target}", env=entries
+    )
     whole_life(place, bundle)
     found = set(seen.read_text().split("\0"))
     holds(set(entries) <= found, "the variables of env", sorted(found))
     if label in OUTER:  # the shell itself adds PWD and the like
-        excludes({entry.partition("=")[0] for entry in found}, {"HOME", "USER"}, "the runtime's own")
+        excludes(
+            {entry.partition("=")[0] for entry in found}, {"HOME", "USER"}, "the runtime's own"
+        )
 
 
 @test(requirements=(40,), leaves=("hooks.{}.*.args.*",), each=KINDS)
@@ -208,7 +220,7 @@ def arguments(place: Place, label: str) -> None:
     bundle = place.bundle().shell("exit 0")
     seen = (bundle.rootfs if label == "startContainer" else place.directory) / "seen"
     target = "/seen" if label == "startContainer" else str(seen)
-    script = f"printf '%s\\n' \"$0\" \"$@\" > {target}"
+    script = f'printf \'%s\\n\' "$0" "$@" > {target}'
     bundle.hook(label, "/bin/sh", "-c", script, "zero", "two words", "", "*")
     whole_life(place, bundle)
     equal(seen.read_text().splitlines(), ["zero", "two words", "", "*"], "what the hook was given")

@@ -19,10 +19,10 @@ FAILURES = {
 }
 
 
-def before_and_after(bundle: Bundle, kind: str, *failing: str, **options: int) -> Log:
+def before_and_after(bundle: Bundle, kind: str, *failing: str, timeout: int | None = None) -> Log:
     """The failing hook, one of its kind behind it, and one of poststop."""
     bundle.shell("").inside("pause")
-    bundle.hook(kind, *failing, **options)
+    bundle.hook(kind, *failing, timeout=timeout)
     return Log(bundle).add(kind, "behind").add("poststop")
 
 
@@ -126,7 +126,9 @@ def poststop_does_not_wait(place: Place) -> None:
 @test(requirements=(37,), leaves=("hooks.{}.*.timeout",), each=(*OF_CREATE, *OF_START, "poststop"))
 def enough_time(place: Place, label: str) -> None:
     """config.md, POSIX-platform Hooks: a hook within its timeout is not aborted."""
-    bundle = place.bundle().shell("exit 0").hook(label, "/bin/sh", "-c", "cat > /dev/null", timeout=30)
+    bundle = (
+        place.bundle().shell("exit 0").hook(label, "/bin/sh", "-c", "cat > /dev/null", timeout=30)
+    )
     with place.container(bundle) as box:
         equal(box.finish_all(), 0, "the program's exit status")
         succeeded(box.delete(check=False), "delete")

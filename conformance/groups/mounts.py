@@ -53,7 +53,11 @@ def relative_destination(place: Place) -> None:
     equal(place.line(bundle, "cat", "/data/deep/mark")["data"], "yes", "the file below /data/deep")
 
 
-@test(leaves=("mounts.*.type", "mounts.*.source"), requirements=(15, 49), each=("proc", "sysfs", "devpts", "tmpfs", "mqueue"))
+@test(
+    leaves=("mounts.*.type", "mounts.*.source"),
+    requirements=(15, 49),
+    each=("proc", "sysfs", "devpts", "tmpfs", "mqueue"),
+)
 def file_systems(place: Place, label: str) -> None:
     """config-linux.md, Default Filesystems: proc, sysfs, devpts, tmpfs (for /dev/shm) SHOULD be made available."""
     bundle = place.bundle().mount("/m", label, f"source-of-{label}")
@@ -68,7 +72,9 @@ def file_systems(place: Place, label: str) -> None:
 def default_file_systems(place: Place) -> None:
     """config-linux.md, Default Filesystems: /proc, /sys, /dev/pts and /dev/shm as engines ask for them."""
     bundle = place.bundle().mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", "ro")
-    bundle.mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k")
+    bundle.mount(
+        "/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k"
+    )
     facts = place.report(bundle)
     kinds = {point: facts.mount(point).kind for point in ("/proc", "/sys", "/dev/pts", "/dev/shm")}
     equal(list(kinds.values()), ["proc", "sysfs", "devpts", "tmpfs"], "file systems")
@@ -146,7 +152,9 @@ def readonly_paths(place: Place) -> None:
     bundle.set("linux.readonlyPaths", ["/kept", "/single", "/not/there", "/proc/sys"])
     commands = ("create /kept/new x", "write /kept/file y", "write /single y", "write /other y")
     words = [word for each in commands for word in (*each.split(), "--")]
-    lines = place.lines(bundle, *words, "cat", "/kept/file", "--", "write", "/proc/sys/kernel/hostname", "x")
+    lines = place.lines(
+        bundle, *words, "cat", "/kept/file", "--", "write", "/proc/sys/kernel/hostname", "x"
+    )
     errnos = [line["errno"] for line in lines]
     equal(errnos, ["EROFS", "EROFS", "EROFS", "", "", "EROFS"], "what was tried")
 

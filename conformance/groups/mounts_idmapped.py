@@ -51,7 +51,9 @@ LEAVES = [
 def idmap_with_mappings(place: Place) -> None:
     """config.md, POSIX-platform Mounts: the mapping to convert UIDs and GIDs from the source file system to the
     destination mount point."""
-    bundle = mapped(place, owned(place, 12, 23), "bind", "idmap", uidMappings=MAPS, gidMappings=OTHER)
+    bundle = mapped(
+        place, owned(place, 12, 23), "bind", "idmap", uidMappings=MAPS, gidMappings=OTHER
+    )
     line = place.line(bundle, "stat", "/m/file")
     equal(owner(line), (1002, 2003), "owner and group through the mount")
     seen = (place.directory / "owned/file").stat()
@@ -61,7 +63,9 @@ def idmap_with_mappings(place: Place) -> None:
 @test(requirements=(27,), leaves=LEAVES)
 def idmap_beyond_its_size(place: Place) -> None:
     """config.md, POSIX-platform Mounts: size is the number of ids that are mapped."""
-    bundle = mapped(place, owned(place, 15, 25), "bind", "idmap", uidMappings=MAPS, gidMappings=OTHER)
+    bundle = mapped(
+        place, owned(place, 15, 25), "bind", "idmap", uidMappings=MAPS, gidMappings=OTHER
+    )
     line = place.line(bundle, "stat", "/m/file")
     equal(owner(line), (OVERFLOW, OVERFLOW), "owner and group, which are not mapped")
 

@@ -69,7 +69,11 @@ def option_of_the_file_system(place: Place, label: str) -> None:
 def option_that_leaves_no_trace(place: Place, label: str) -> None:
     """config.md, Linux mount options: runtimes MUST implement the option; a file system that does not know the word, as
     tmpfs, must not be handed it."""
-    equal(place.report(place.bundle().mount("/m", "tmpfs", "tmpfs", label)).mount("/m").kind, "tmpfs", "/m")
+    equal(
+        place.report(place.bundle().mount("/m", "tmpfs", "tmpfs", label)).mount("/m").kind,
+        "tmpfs",
+        "/m",
+    )
 
 
 @test(requirements=(24,), leaves=LEAF, each=("bind", "rbind"))
@@ -124,7 +128,9 @@ def tmpcopyup(place: Place) -> None:
     bundle = place.bundle().file("/m/file", "x").mount("/m", "tmpfs", "tmpfs", "tmpcopyup")
     with place.container(bundle) as box:
         if box.create(check=False).code != 0:
-            excludes(place.features().get("mountOptions") or (), ["tmpcopyup"], "what `features` lists")
+            excludes(
+                place.features().get("mountOptions") or (), ["tmpcopyup"], "what `features` lists"
+            )
             return
     one, two = place.lines(bundle, "cat", "/m/file", "--", "create", "/m/new", "x")
     equal((one["data"], two["errno"]), ("x", ""), "the file that was there, and a new one")
@@ -201,7 +207,10 @@ def propagation_option(place: Place, label: str) -> None:
     """config.md, Linux mount options: runtimes MUST implement bind mount propagation."""
     name = label if label in PROPAGATION else label[1:]
     tree = made_tree(place, 0)
-    if name in ("slave", "private"):  # of something that is shared, lest it be so without the option
+    if name in (
+        "slave",
+        "private",
+    ):  # of something that is shared, lest it be so without the option
         kernel.mount("", str(tree), flags=kernel.MS_SHARED | kernel.MS_REC)
     facts = place.report(place.bundle().mount("/m", "none", tree, "rbind", label))
     wanted = set(PROPAGATION[name].split())

@@ -31,19 +31,27 @@ def own(kind: str) -> str:
 def new(place: Place, label: str) -> None:
     """config-linux.md, Namespaces: if path is not specified, the runtime MUST create a new container namespace of
     that type."""
-    with place.container(with_namespace(place.bundle(), label).inside("report", "--", "wait")) as box:
+    with place.container(
+        with_namespace(place.bundle(), label).inside("report", "--", "wait")
+    ) as box:
         box.create()
         equal(os.path.exists(f"/proc/{box.pid}"), True, "the process is there")
         box.start()
         box.expect("wait")
-        differs(os.readlink(f"/proc/{box.pid}/ns/{FILES[label]}"), own(label), f"its {label} namespace")
+        differs(
+            os.readlink(f"/proc/{box.pid}/ns/{FILES[label]}"), own(label), f"its {label} namespace"
+        )
         if label == "pid":
             equal(box.facts.pid, 1, "its pid")
         box.kill("TERM")
         equal(box.wait(), 0, "the exit status")
 
 
-@test(requirements=(45,), leaves=("linux.namespaces.*.type",), each=("pid", "network", "ipc", "uts", "cgroup", "user", "time"))
+@test(
+    requirements=(45,),
+    leaves=("linux.namespaces.*.type",),
+    each=("pid", "network", "ipc", "uts", "cgroup", "user", "time"),
+)
 def inherited(place: Place, label: str) -> None:
     """config-linux.md, Namespaces: if a type is not specified, the container MUST inherit the runtime namespace."""
     bundle = place.bundle().without_namespace(label)
@@ -86,13 +94,19 @@ def joined_user(place: Place) -> None:
 def joined_mount(place: Place) -> None:
     """config-linux.md, Namespaces: the same for a mount namespace."""
     keeper = place.stack.enter_context(Keeper("mount"))
-    with place.container(place.bundle().namespace("mount", keeper.path("mount")).inside("wait")) as box:
+    with place.container(
+        place.bundle().namespace("mount", keeper.path("mount")).inside("wait")
+    ) as box:
         box.live()
         box.expect("wait")
         equal(os.readlink(f"/proc/{box.pid}/ns/mnt"), keeper.inode("mount"), "its mount namespace")
 
 
-@test(requirements=(45, 16), leaves=("linux.namespaces.*.path",), each=("pid", "network", "ipc", "uts", "cgroup", "time"))
+@test(
+    requirements=(45, 16),
+    leaves=("linux.namespaces.*.path",),
+    each=("pid", "network", "ipc", "uts", "cgroup", "time"),
+)
 def path_of_another_type(place: Place, label: str) -> None:
     """config-linux.md, Namespaces: the runtime MUST generate an error if path is not associated with a namespace of
     type type."""
@@ -102,14 +116,22 @@ def path_of_another_type(place: Place, label: str) -> None:
         not_created(box, f"a {label} namespace with the path of a namespace of type {other}")
 
 
-@test(requirements=(45, 16), leaves=("linux.namespaces.*.path",), each=("relative", "missing", "a file"))
+@test(
+    requirements=(45, 16),
+    leaves=("linux.namespaces.*.path",),
+    each=("relative", "missing", "a file"),
+)
 def path_that_is_wrong(place: Place, label: str) -> None:
     """config-linux.md, Namespaces: this value MUST be an absolute path in the runtime mount namespace."""
     keeper = place.stack.enter_context(Keeper("network"))
     os.symlink(keeper.path("network"), place.directory / "net")
     (place.directory / "file").write_text("")
     relative = os.path.relpath(keeper.path("network"))
-    paths = {"relative": relative, "missing": "/nowhere/net", "a file": str(place.directory / "file")}
+    paths = {
+        "relative": relative,
+        "missing": "/nowhere/net",
+        "a file": str(place.directory / "file"),
+    }
     with place.container(place.bundle().namespace("network", paths[label])) as box:
         not_created(box, f"a path that is {label}")
 
@@ -127,7 +149,11 @@ def type_given_twice(place: Place, label: str) -> None:
 def hostname(place: Place) -> None:
     """config.md, Hostname: the container's hostname as seen by processes running inside the container."""
     before = os.uname().nodename
-    equal(place.report(place.bundle().hostname("a-name.example")).hostname, "a-name.example", "hostname")
+    equal(
+        place.report(place.bundle().hostname("a-name.example")).hostname,
+        "a-name.example",
+        "hostname",
+    )
     equal(os.uname().nodename, before, "the runtime's own hostname")
 
 

@@ -62,7 +62,9 @@ def net_devices_with_a_template(place: Place) -> None:
     includes(facts.interfaces, ["in0"], "devices in the container")
 
 
-@test(requirements=(50, 16), leaves=("linux.netDevices",), each=("taken", "missing", "no namespace"))
+@test(
+    requirements=(50, 16), leaves=("linux.netDevices",), each=("taken", "missing", "no namespace")
+)
 def net_devices_that_cannot_be(place: Place, label: str) -> None:
     """config-linux.md, Network Devices: if a device with the specified name exists in the container namespace, the
     runtime MUST generate an error."""

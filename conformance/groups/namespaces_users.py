@@ -16,7 +16,11 @@ MAPS = (Map(0, 200000, 1000), Map(5000, 300000, 7))
 
 
 @test(
-    leaves=[f"linux.{kind}Mappings.*.{name}" for kind in ("uid", "gid") for name in ("containerID", "hostID", "size")],
+    leaves=[
+        f"linux.{kind}Mappings.*.{name}"
+        for kind in ("uid", "gid")
+        for name in ("containerID", "hostID", "size")
+    ],
     requirements=(15,),
 )
 def mappings(place: Place) -> None:
@@ -44,7 +48,11 @@ def mappings_change_no_owner(place: Place) -> None:
     equal(after, before, "owners of the files")
 
 
-@test(requirements=(16,), leaves=("linux.uidMappings.*.size",), each=("no size", "overlapping", "a huge id"))
+@test(
+    requirements=(16,),
+    leaves=("linux.uidMappings.*.size",),
+    each=("no size", "overlapping", "a huge id"),
+)
 def mappings_that_cannot_be(place: Place, label: str) -> None:
     """config-linux.md: what the kernel refuses to map cannot be applied."""
     wrong = {
@@ -60,7 +68,11 @@ def offsets(**clocks: dict[str, int]) -> dict[str, dict[str, int]]:
     return clocks
 
 
-@test(leaves=("linux.timeOffsets.{}.secs", "linux.timeOffsets.{}.nanosecs"), each=("monotonic", "boottime"), requirements=(15,))
+@test(
+    leaves=("linux.timeOffsets.{}.secs", "linux.timeOffsets.{}.nanosecs"),
+    each=("monotonic", "boottime"),
+    requirements=(15,),
+)
 def time_offsets(place: Place, label: str) -> None:
     """config-linux.md, Offset for Time Namespace: the offset of the clock, in seconds and nanoseconds."""
     if not os.path.exists("/proc/self/timens_offsets"):
@@ -117,7 +129,11 @@ def sysctl_of_the_host(place: Place) -> None:
     """config-linux.md, Sysctl: for the container; what belongs to no namespace of its own would be the host's."""
     path = "/proc/sys/net/core/somaxconn"
     before = open(path).read()
-    bundle = place.bundle().without_namespace("network").set("linux.sysctl", {"net.core.somaxconn": "322"})
+    bundle = (
+        place.bundle()
+        .without_namespace("network")
+        .set("linux.sysctl", {"net.core.somaxconn": "322"})
+    )
     with place.container(bundle) as box:
         not_created(box, "a net sysctl without a network namespace")
     equal(open(path).read(), before, "the host's value")

@@ -76,7 +76,9 @@ def user(place: Place) -> None:
 @test(leaves=("process.user.additionalGids.*",), requirements=(15,))
 def additional_groups(place: Place) -> None:
     """config.md, User: additionalGids specifies additional group IDs to be added to the process."""
-    bundle = place.bundle().set("process.user", {"uid": 5, "gid": 6, "additionalGids": [77, 88888, 9]})
+    bundle = place.bundle().set(
+        "process.user", {"uid": 5, "gid": 6, "additionalGids": [77, 88888, 9]}
+    )
     equal(sorted(place.report(bundle).groups), [9, 77, 88888], "additional groups")
 
 
@@ -169,7 +171,9 @@ def capability_that_cannot_be_granted(place: Place) -> None:
     NOT fail. The runtime itself has no CAP_BLOCK_SUSPEND here."""
     drop, number = 24, facts.CAPABILITY_NAMES.index("BLOCK_SUSPEND")
     bundle = place.bundle().capabilities("CAP_KILL", "CAP_BLOCK_SUSPEND")
-    found = place.report(bundle, prepare=lambda: kernel.check(kernel.libc.prctl(drop, number, 0, 0, 0), "drop"))
+    found = place.report(
+        bundle, prepare=lambda: kernel.check(kernel.libc.prctl(drop, number, 0, 0, 0), "drop")
+    )
     equal(found.capabilities("bounding"), {"CAP_KILL"}, "the bounding set")
 
 
@@ -177,7 +181,9 @@ def capability_that_cannot_be_granted(place: Place) -> None:
 def no_new_privileges(place: Place) -> None:
     """config.md, Linux Process: setting noNewPrivileges to true prevents the process from gaining privileges."""
     equal(place.report(place.bundle().set("process.noNewPrivileges", True)).no_new_privs, 1, "true")
-    equal(place.report(place.bundle().set("process.noNewPrivileges", False)).no_new_privs, 0, "false")
+    equal(
+        place.report(place.bundle().set("process.noNewPrivileges", False)).no_new_privs, 0, "false"
+    )
 
 
 @test(requirements=(33,), leaves=("process.oomScoreAdj",), each=("100", "0", "1000"))

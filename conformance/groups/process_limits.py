@@ -21,12 +21,18 @@ def pair(name: str) -> tuple[int, int]:
     """Two values that this caller may set: a hard limit can be lowered by anybody."""
     allowed = resource.getrlimit(NUMBERS.split().index(name))[1]
     if allowed in (0, 1):
-        skip(f"the hard limit of {name} is {allowed} here, and only a privileged caller may raise it")
+        skip(
+            f"the hard limit of {name} is {allowed} here, and only a privileged caller may raise it"
+        )
     hard = 3 << 30 if allowed == -1 else min(allowed, 3 << 30)
     return hard // 2, hard
 
 
-@test(requirements=(31,), leaves=[f"process.rlimits.*.{key}" for key in ("type", "soft", "hard")], each=LIMITS)
+@test(
+    requirements=(31,),
+    leaves=[f"process.rlimits.*.{key}" for key in ("type", "soft", "hard")],
+    each=LIMITS,
+)
 def rlimits(place: Place, label: str) -> None:
     """config.md, POSIX process: for each entry getrlimit(3) MUST succeed, and rlim_cur and rlim_max MUST match."""
     soft, hard = pair(label)

@@ -31,19 +31,31 @@ def realtime(place: Place, bundle: Bundle) -> Bundle:
     return bundle
 
 
-@test(requirements=(34,), leaves=("process.scheduler.policy", "process.scheduler.nice"), each=("SCHED_OTHER", "SCHED_BATCH", "SCHED_IDLE"))
+@test(
+    requirements=(34,),
+    leaves=("process.scheduler.policy", "process.scheduler.nice"),
+    each=("SCHED_OTHER", "SCHED_BATCH", "SCHED_IDLE"),
+)
 def scheduler(place: Place, label: str) -> None:
     """config.md, Linux Process: policy represents the scheduling policy, nice affects priority with OTHER and BATCH."""
     nice = 7 if label != "SCHED_IDLE" else 0
-    bundle = place.bundle().set("process.scheduler", {"policy": label, **({"nice": nice} if nice else {})})
+    bundle = place.bundle().set(
+        "process.scheduler", {"policy": label, **({"nice": nice} if nice else {})}
+    )
     found = seen(place, bundle)
     equal((found.policy, found.nice), (scheduling.POLICIES[label], nice), "policy and nice")
 
 
-@test(requirements=(34,), leaves=("process.scheduler.priority", "process.scheduler.policy"), each=("SCHED_FIFO", "SCHED_RR"))
+@test(
+    requirements=(34,),
+    leaves=("process.scheduler.priority", "process.scheduler.policy"),
+    each=("SCHED_FIFO", "SCHED_RR"),
+)
 def scheduler_priority(place: Place, label: str) -> None:
     """config.md, Linux Process: priority represents the static priority of the process, with FIFO and RR."""
-    bundle = realtime(place, place.bundle()).set("process.scheduler", {"policy": label, "priority": 13})
+    bundle = realtime(place, place.bundle()).set(
+        "process.scheduler", {"policy": label, "priority": 13}
+    )
     found = seen(place, bundle)
     equal((found.policy, found.priority), (scheduling.POLICIES[label], 13), "policy and priority")
 
@@ -66,27 +78,40 @@ def scheduler_flags(place: Place, label: str) -> None:
     """config.md, Linux Process: flags is an array of strings that represent scheduling flags."""
     entry: dict[str, Any] = {"policy": "SCHED_BATCH", "flags": [label]}
     if label != "SCHED_FLAG_RESET_ON_FORK":
-        entry.update(policy="SCHED_DEADLINE", runtime=2 * MILLISECOND, deadline=30 * MILLISECOND, period=50 * MILLISECOND)
+        entry.update(
+            policy="SCHED_DEADLINE",
+            runtime=2 * MILLISECOND,
+            deadline=30 * MILLISECOND,
+            period=50 * MILLISECOND,
+        )
     found = seen(place, place.bundle().set("process.scheduler", entry))
     equal(found.flags & scheduling.FLAGS[label], scheduling.FLAGS[label], "the flag")
 
 
-@test(requirements=(34, 44), leaves=("process.scheduler.policy", "process.scheduler.flags.*"), each=("policy", "flag", "nothing"))
+@test(
+    requirements=(34, 44),
+    leaves=("process.scheduler.policy", "process.scheduler.flags.*"),
+    each=("policy", "flag", "nothing"),
+)
 def scheduler_that_cannot_be(place: Place, label: str) -> None:
     """config.md, Linux Process: policy is REQUIRED and one of the names given."""
-    wrong: dict[str, Any] = {
+    entries: dict[str, dict[str, Any]] = {
         "policy": {"policy": "SCHED_NONSENSE"},
         "flag": {"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_NONSENSE"]},
         "nothing": {"nice": 3},
-    }[label]
-    with place.container(place.bundle().set("process.scheduler", wrong)) as box:
+    }
+    with place.container(place.bundle().set("process.scheduler", entries[label])) as box:
         not_started(box, f"a wrong scheduler: {label}")
 
 
 IO_CLASSES = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3}
 
 
-@test(leaves=("process.ioPriority.class", "process.ioPriority.priority"), each=IO_CLASSES, requirements=(15,))
+@test(
+    leaves=("process.ioPriority.class", "process.ioPriority.priority"),
+    each=IO_CLASSES,
+    requirements=(15,),
+)
 def io_priority(place: Place, label: str) -> None:
     """config.md, Linux Process: ioPriority.class and its priority, from 0 to 7."""
     facts = place.report(place.bundle().set("process.ioPriority", {"class": label, "priority": 5}))
@@ -96,7 +121,9 @@ def io_priority(place: Place, label: str) -> None:
 @test(leaves=("process.ioPriority.class",), requirements=(44,))
 def io_priority_that_cannot_be(place: Place) -> None:
     """config.md, Linux Process: class is one of three names."""
-    bundle = place.bundle().set("process.ioPriority", {"class": "IOPRIO_CLASS_NONSENSE", "priority": 1})
+    bundle = place.bundle().set(
+        "process.ioPriority", {"class": "IOPRIO_CLASS_NONSENSE", "priority": 1}
+    )
     with place.container(bundle) as box:
         not_started(box, "a class of IO priority that there is not")
 
@@ -138,7 +165,7 @@ def policy_of(place: Place, entry: dict[str, Any]) -> str:
         if not os.path.exists(path):
             skip("this kernel knows no memory policies")
         lines = [line.split() for line in open(path).read().splitlines()]
-    return next(words[1] for words in lines if "stack" in words[2:])
+    return str(next(words[1] for words in lines if "stack" in words[2:]))
 
 
 MODES = {
@@ -151,7 +178,9 @@ MODES = {
 }
 
 
-@test(leaves=("linux.memoryPolicy.mode", "linux.memoryPolicy.nodes"), requirements=(64,), each=MODES)
+@test(
+    leaves=("linux.memoryPolicy.mode", "linux.memoryPolicy.nodes"), requirements=(64,), each=MODES
+)
 def memory_policy(place: Place, label: str) -> None:
     """config-linux.md, Memory policy: mode and nodes, as of set_mempolicy(2)."""
     nodes = {} if label in ("MPOL_DEFAULT", "MPOL_LOCAL") else {"nodes": "0"}
@@ -159,7 +188,11 @@ def memory_policy(place: Place, label: str) -> None:
     equal(found, MODES[label].split()[0] if "many" in MODES[label] else MODES[label], "policy")
 
 
-@test(leaves=("linux.memoryPolicy.flags.*",), requirements=(64,), each=("MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES"))
+@test(
+    leaves=("linux.memoryPolicy.flags.*",),
+    requirements=(64,),
+    each=("MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES"),
+)
 def memory_policy_flags(place: Place, label: str) -> None:
     """config-linux.md, Memory policy: flags, as of set_mempolicy(2)."""
     found = policy_of(place, {"mode": "MPOL_BIND", "nodes": "0", "flags": [label]})
@@ -183,7 +216,11 @@ BAD_POLICIES: dict[str, dict[str, Any]] = {
 }
 
 
-@test(requirements=(64,), leaves=[f"linux.memoryPolicy.{name}" for name in ("mode", "nodes", "flags.*")], each=BAD_POLICIES)
+@test(
+    requirements=(64,),
+    leaves=[f"linux.memoryPolicy.{name}" for name in ("mode", "nodes", "flags.*")],
+    each=BAD_POLICIES,
+)
 def memory_policy_that_cannot_be(place: Place, label: str) -> None:
     """config-linux.md, Memory policy: what set_mempolicy(2) refuses cannot be applied."""
     with place.container(place.bundle().set("linux.memoryPolicy", BAD_POLICIES[label])) as box:

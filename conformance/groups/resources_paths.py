@@ -20,7 +20,9 @@ def cgroups_path(place: Place) -> None:
         box.create()
         equal(set(places(box.pid).values()), {f"/{name}-top/deep"}, "groups of the process")
         for hierarchy, top in joined().items():
-            holds((top / f"{name}-top/deep").is_dir(), f"the directory in {hierarchy or 'cgroup v2'}")
+            holds(
+                (top / f"{name}-top/deep").is_dir(), f"the directory in {hierarchy or 'cgroup v2'}"
+            )
 
 
 @test(requirements=(52,), leaves=("linux.cgroupsPath",))
@@ -41,7 +43,9 @@ def cgroups_path_tells_apart(place: Place) -> None:
     """config-linux.md, Cgroups Path: another value is another place."""
     found = []
     for number in range(2):
-        bundle = place.bundle(f"bundle-{number}").set("linux.cgroupsPath", f"/{unique_id()}-{number}")
+        bundle = place.bundle(f"bundle-{number}").set(
+            "linux.cgroupsPath", f"/{unique_id()}-{number}"
+        )
         with place.container(bundle) as box:
             box.create()
             found.append(places(box.pid))

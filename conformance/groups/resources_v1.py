@@ -109,7 +109,9 @@ def kernel_memory(place: Place) -> None:
 @test(leaves=("linux.resources.memory.disableOOMKiller",), requirements=(15,))
 def oom_killer(place: Place) -> None:
     """config-linux.md, Memory: disableOOMKiller enables or disables the OOM killer."""
-    with place.container(set_all(place, {"memory.disableOOMKiller": True, "memory.limit": 64 * MIB})) as box:
+    with place.container(
+        set_all(place, {"memory.disableOOMKiller": True, "memory.limit": 64 * MIB})
+    ) as box:
         box.create()
         rows = dict(line.split() for line in contents(box, "memory.oom_control").splitlines())
         equal(rows["oom_kill_disable"], "1", "oom_kill_disable")
@@ -146,7 +148,10 @@ def throttle(place: Place, label: str) -> None:
 
 
 @test(
-    leaves=[f"linux.resources.blockIO.weightDevice.*.{n}" for n in ("major", "minor", "weight", "leafWeight")],
+    leaves=[
+        f"linux.resources.blockIO.weightDevice.*.{n}"
+        for n in ("major", "minor", "weight", "leafWeight")
+    ],
     requirements=(59, 16),
     each=("weight", "leafWeight"),
 )
@@ -159,14 +164,20 @@ def weight_of_a_device(place: Place, label: str) -> None:
         outcome = box.create(check=False)
         if outcome.code == 0:
             holds(there(name), f"the container was created although this kernel has no {name}")
-            holds(f"{major}:{minor} 300" in contents(box, name).splitlines(), name, contents(box, name))
+            holds(
+                f"{major}:{minor} 300" in contents(box, name).splitlines(),
+                name,
+                contents(box, name),
+            )
 
 
 @test(leaves=("linux.resources.blockIO.weightDevice.*.weight",), requirements=(59,))
 def weight_of_a_device_with_nothing(place: Place) -> None:
     """config-linux.md, Block IO: you MUST specify at least one of weight or leafWeight in a given entry."""
     major, minor = disk(place)
-    with place.container(set_all(place, {"blockIO.weightDevice": [{"major": major, "minor": minor}]})) as box:
+    with place.container(
+        set_all(place, {"blockIO.weightDevice": [{"major": major, "minor": minor}]})
+    ) as box:
         not_created(box, "an entry without weight and leafWeight")
 
 
@@ -223,6 +234,13 @@ def unified(place: Place) -> None:
     error."""
     with place.container(set_all(place, {"unified": {"memory.max": "67108864"}})) as box:
         not_created(box, "unified resources where the controller is a v1 hierarchy")
+
+
+@test(requirements=(16,), leaves=("linux.resources.cpu.{}",), each=("cpus", "mems"))
+def lists_that_cannot_be(place: Place, label: str) -> None:
+    """config-linux.md, CPU: cpus and mems are lists of what the host has."""
+    with place.container(set_all(place, {f"cpu.{label}": "1023"})) as box:
+        not_created(box, f"{label} 1023, which this host does not have")
 
 
 @test(requirements=(55,), leaves=("linux.resources.cpu.burst",))

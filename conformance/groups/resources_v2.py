@@ -141,7 +141,10 @@ def weight(place: Place) -> None:
 
 
 @test(
-    leaves=[f"linux.resources.blockIO.weightDevice.*.{n}" for n in ("major", "minor", "weight", "leafWeight")],
+    leaves=[
+        f"linux.resources.blockIO.weightDevice.*.{n}"
+        for n in ("major", "minor", "weight", "leafWeight")
+    ],
     requirements=(59, 60),
     each=("weight", "leafWeight", "nothing"),
 )
@@ -191,18 +194,34 @@ def rdma(place: Place, label: str) -> None:
 def unified(place: Place) -> None:
     """config-linux.md, Unified: the runtime MUST ensure that the needed controllers are enabled for the cgroup;
     configuration unknown to the runtime MUST still be written to the relevant file."""
-    files = {"memory.high": str(32 * MIB), "pids.max": "55", "memory.oom.group": "1", "cpu.weight": "77"}
+    files = {
+        "memory.high": str(32 * MIB),
+        "pids.max": "55",
+        "memory.oom.group": "1",
+        "cpu.weight": "77",
+    }
     with place.container(set_all(place, {"unified": files})) as box:
         box.create()
         equal({name: contents(box, name) for name in files}, files, "files of the group")
 
 
-@test(leaves=("linux.resources.unified",), requirements=(60, 16), each=("nonsense.max", "memory.nonsense"))
+@test(
+    leaves=("linux.resources.unified",),
+    requirements=(60, 16),
+    each=("nonsense.max", "memory.nonsense"),
+)
 def unified_that_is_not_there(place: Place, label: str) -> None:
     """config-linux.md, Unified: the runtime MUST generate an error when the configuration refers to a cgroup controller
     that is not present or that cannot be enabled."""
     with place.container(set_all(place, {"unified": {label: "1"}})) as box:
         not_created(box, f"unified {label}")
+
+
+@test(requirements=(16,), leaves=("linux.resources.cpu.{}",), each=("cpus", "mems"))
+def lists_that_cannot_be(place: Place, label: str) -> None:
+    """config-linux.md, CPU: cpus and mems are lists of what the host has."""
+    with place.container(set_all(place, {f"cpu.{label}": "1023"})) as box:
+        not_created(box, f"{label} 1023, which this host does not have")
 
 
 @test(requirements=(55,), leaves=("linux.resources.cpu.burst",))
@@ -264,7 +283,11 @@ def ownership(place: Place) -> None:
     equal(sorted(found - {"."} - wanted), [], "files given away that should not be")
 
 
-@test(requirements=(53,), leaves=("linux.cgroupsPath",), each=("read-only", "no namespace", "no mount"))
+@test(
+    requirements=(53,),
+    leaves=("linux.cgroupsPath",),
+    each=("read-only", "no namespace", "no mount"),
+)
 def ownership_unchanged(place: Place, label: str) -> None:
     """config-linux.md, Cgroup ownership: SHOULD NOT change the ownership otherwise."""
     bundle = delegatable(place, "ro" if label == "read-only" else "rw")

@@ -17,7 +17,9 @@ PRIORITY, KCMP, ARCH = (146, 312, "SCMP_ARCH_X86_64") if X86 else (125, 272, "SC
 X32_BIT = 0x40000000
 
 
-def profile(*rules: dict[str, Any], default: str = "SCMP_ACT_ALLOW", **members: Any) -> dict[str, Any]:
+def profile(
+    *rules: dict[str, Any], default: str = "SCMP_ACT_ALLOW", **members: Any
+) -> dict[str, Any]:
     return {"defaultAction": default, "architectures": [ARCH], "syscalls": list(rules), **members}
 
 
@@ -25,7 +27,9 @@ def rule(*names: str, action: str = "SCMP_ACT_ERRNO", **members: Any) -> dict[st
     return {"names": list(names), "action": action, **members}
 
 
-def call(place: Place, document: dict[str, Any], number: int = PRIORITY, *args: int, name: str = "bundle") -> str:
+def call(
+    place: Place, document: dict[str, Any], number: int = PRIORITY, *args: int, name: str = "bundle"
+) -> str:
     """The errno of that system call under the profile."""
     bundle = place.bundle(name).set("linux.seccomp", document)
     return str(place.line(bundle, "syscall", str(number), *map(str, args))["errno"])
@@ -36,7 +40,10 @@ def refused(place: Place, document: dict[str, Any], what: str) -> None:
         not_created(box, what)
 
 
-@test(leaves=("linux.seccomp.syscalls.*.names.*", "linux.seccomp.syscalls.*.action"), requirements=(15, 62))
+@test(
+    leaves=("linux.seccomp.syscalls.*.names.*", "linux.seccomp.syscalls.*.action"),
+    requirements=(15, 62),
+)
 def errno(place: Place) -> None:
     """config-linux.md, Seccomp: names of the system calls that an action is for; SCMP_ACT_ERRNO is EPERM by default."""
     document = profile(rule("personality", "sched_get_priority_max"))
@@ -79,10 +86,16 @@ symlinkat tgkill umask uname unlinkat wait4 waitid write writev recvfrom epoll_w
 """.split()
 
 
-@test(leaves=("linux.seccomp.syscalls.*.action",), requirements=(15,), each=("KILL", "KILL_PROCESS", "KILL_THREAD", "TRAP"))
+@test(
+    leaves=("linux.seccomp.syscalls.*.action",),
+    requirements=(15,),
+    each=("KILL", "KILL_PROCESS", "KILL_THREAD", "TRAP"),
+)
 def killing_actions(place: Place, label: str) -> None:
     """config-linux.md, Seccomp: a valid list of constants; each ends the program with SIGSYS."""
-    bundle = place.bundle().set("linux.seccomp", profile(rule("sched_get_priority_max", action=f"SCMP_ACT_{label}")))
+    bundle = place.bundle().set(
+        "linux.seccomp", profile(rule("sched_get_priority_max", action=f"SCMP_ACT_{label}"))
+    )
     bundle.without_namespace("pid").inside("syscall", str(PRIORITY))
     with place.container(bundle) as box:
         equal(box.finish_all(), 128 + 31, "how the program ended")
@@ -109,26 +122,39 @@ OPERATORS: dict[str, tuple[int, int | None, dict[int, bool]]] = {
 
 
 @test(
-    leaves=[f"linux.seccomp.syscalls.*.args.*.{name}" for name in ("op", "value", "valueTwo", "index")],
+    leaves=[
+        f"linux.seccomp.syscalls.*.args.*.{name}" for name in ("op", "value", "valueTwo", "index")
+    ],
     requirements=(15,),
     each=OPERATORS,
 )
 def operators(place: Place, label: str) -> None:
     """config-linux.md, Seccomp: op compares the argument of that index with value, and valueTwo where it is masked."""
     value, two, cases = OPERATORS[label]
-    argument = {"index": 3, "value": value, "op": label, **({} if two is None else {"valueTwo": two})}
-    bundle = place.bundle().set("linux.seccomp", profile(rule("kcmp", args=[argument], errnoRet=95)))
+    argument = {
+        "index": 3,
+        "value": value,
+        "op": label,
+        **({} if two is None else {"valueTwo": two}),
+    }
+    bundle = place.bundle().set(
+        "linux.seccomp", profile(rule("kcmp", args=[argument], errnoRet=95))
+    )
     words = [["syscall", str(KCMP), "1", "1", "9", str(number), "0"] for number in cases]
     flat = [word for each in words for word in (*each, "--")]
     found = [line["errno"] == "EOPNOTSUPP" for line in place.lines(bundle, *flat[:-1])]
     equal(dict(zip(cases, found, strict=True)), cases, "whether the rule was for the argument")
 
 
-@test(leaves=("linux.seccomp.syscalls.*.args.*.index",), requirements=(15,), each=map(str, range(5)))
+@test(
+    leaves=("linux.seccomp.syscalls.*.args.*.index",), requirements=(15,), each=map(str, range(5))
+)
 def index(place: Place, label: str) -> None:
     """config-linux.md, Seccomp: index is that of the system call's argument."""
     argument = {"index": int(label), "value": 77, "op": "SCMP_CMP_EQ"}
-    bundle = place.bundle().set("linux.seccomp", profile(rule("kcmp", args=[argument], errnoRet=95)))
+    bundle = place.bundle().set(
+        "linux.seccomp", profile(rule("kcmp", args=[argument], errnoRet=95))
+    )
     words: list[str] = []
     for number in range(5):
         words += ["syscall", str(KCMP), *("77" if number == n else "0" for n in range(5)), "--"]
@@ -156,12 +182,18 @@ def architectures(place: Place, label: str) -> None:
     document = profile(rule("sched_get_priority_max", errnoRet=17))
     if label == "with":
         document["architectures"].append("SCMP_ARCH_X32")
-        equal(call(place, document, X32_BIT | PRIORITY), "EEXIST", "a call of the other architecture")
+        equal(
+            call(place, document, X32_BIT | PRIORITY), "EEXIST", "a call of the other architecture"
+        )
         return
     bundle = place.bundle().set("linux.seccomp", document).without_namespace("pid")
     with place.container(bundle.inside("syscall", str(X32_BIT | PRIORITY))) as box:
         box.finish_all()
-        excludes([line["errno"] for line in box.lines], ["EEXIST"], "a call of an architecture not listed")
+        excludes(
+            [line["errno"] for line in box.lines],
+            ["EEXIST"],
+            "a call of an architecture not listed",
+        )
 
 
 @test(leaves=("linux.seccomp.flags.*",), requirements=(15,), each=("TSYNC", "LOG", "SPEC_ALLOW"))
@@ -196,7 +228,9 @@ WRONG: dict[str, dict[str, Any]] = {
     "index 6": profile(rule("kcmp", args=[{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}])),
     "unknown architecture": profile(architectures=["SCMP_ARCH_NONSENSE"]),
     "unknown flag": profile(rule("kcmp"), flags=["SECCOMP_FILTER_FLAG_NONSENSE"]),
-    "errno of allow": profile(rule("kcmp", action="SCMP_ACT_ALLOW", errnoRet=5), default="SCMP_ACT_ERRNO"),
+    "errno of allow": profile(
+        rule("kcmp", action="SCMP_ACT_ALLOW", errnoRet=5), default="SCMP_ACT_ERRNO"
+    ),
     "errno of kill": profile(rule("kcmp", action="SCMP_ACT_KILL", errnoRet=5)),
     "default errno of allow": profile(rule("kcmp"), defaultErrnoRet=5),
 }

@@ -19,7 +19,9 @@ PRIORITY = 146 if platform.machine() == "x86_64" else 125
 def notifying(bundle: Bundle, **members: Any) -> Bundle:
     """The one system call is for the agent to decide."""
     rule = {"names": ["sched_get_priority_max"], "action": "SCMP_ACT_NOTIFY"}
-    return bundle.set("linux.seccomp", {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule], **members})
+    return bundle.set(
+        "linux.seccomp", {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule], **members}
+    )
 
 
 def agent(place: Place) -> Agent:
@@ -105,7 +107,11 @@ def nobody_listens(place: Place) -> None:
 def a_path_without_notify(place: Place) -> None:
     """config-linux.md, Seccomp: listenerPath is for SCMP_ACT_NOTIFY; a profile without it has nothing to send."""
     rule = {"names": ["sched_get_priority_max"], "action": "SCMP_ACT_ERRNO", "errnoRet": 17}
-    document = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule], "listenerPath": "/nowhere/agent"}
+    document = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [rule],
+        "listenerPath": "/nowhere/agent",
+    }
     bundle = place.bundle().set("linux.seccomp", document)
     equal(place.line(bundle, "syscall", str(PRIORITY))["errno"], "EEXIST", "the call")
     holds(not Path("/nowhere/agent").exists(), "the socket was made")

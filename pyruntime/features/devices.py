@@ -114,9 +114,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             directory = directories[parent] = Reg(parent)
             ops.append(resolve(site.root, parent or "/", directory, MAKE_DIRECTORY | DIRECTORY))
         if site.may_mknod or mode & S_IFMT == S_IFIFO:
-            ops += _node(
-                directory, name, mode, major, minor, uid, gid, replace=pointer == DEFAULT
-            )
+            ops += _node(directory, name, mode, major, minor, uid, gid, replace=pointer == DEFAULT)
         else:
             mount = Reg(path)
             site.mount_ids.append((path, pointer, mount))

@@ -107,7 +107,9 @@ def make_ready(options: argparse.Namespace, words: list[str]) -> None:
     programs.inside()
     killing.killer()
     pytest = [sys.executable, "-m", "pytest", "--collect-only", "-qq", *words]
-    if not (options.shell or options.conformance):  # what is wrong with the tests is said by the run itself
+    if not (
+        options.shell or options.conformance
+    ):  # what is wrong with the tests is said by the run itself
         subprocess.run(pytest, cwd=image.PROJECT, capture_output=True, check=False)
 
 
@@ -140,7 +142,9 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--as", dest="users", choices=USERS, help="default: both on v2, else and with words: root")  # fmt: skip
     parser.add_argument("--shell", metavar="SCRIPT", help="run this in place of pytest")
     parser.add_argument("--short", action="store_true", help="the tests of every commit only")
-    parser.add_argument("--conformance", action="store_true", help="conformance/run in place of pytest")
+    parser.add_argument(
+        "--conformance", action="store_true", help="conformance/run in place of pytest"
+    )
     parser.add_argument("--make", action="store_true", help="make the guest and stop")
     parser.add_argument("--patience", type=float, default=RUN_PATIENCE_S, metavar="SECONDS")
     options, words = parser.parse_known_args(argv)

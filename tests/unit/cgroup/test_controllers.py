@@ -106,7 +106,12 @@ def test_no_limit_lifts_swap_too_where_swap_is_accounted(files: Files) -> None:
 
 
 def test_the_other_memory_settings(files: Files) -> None:
-    block = {"reservation": 1 << 20, "disableOOMKiller": True, "swappiness": 0, "useHierarchy": False}
+    block = {
+        "reservation": 1 << 20,
+        "disableOOMKiller": True,
+        "swappiness": 0,
+        "useHierarchy": False,
+    }
     memory.apply(-1, {"memory": {**block, "kernelTCP": 4096, "kernel": -1}})
     assert files.writes == [
         ("memory.soft_limit_in_bytes", "1048576"),

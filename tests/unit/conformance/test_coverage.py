@@ -31,8 +31,8 @@ def test_every_leaf_has_a_test(leaf: str) -> None:
 
 
 def test_what_is_declared_exists() -> None:
-    assert TESTED_LEAVES <= set(LEAVES)
-    assert TESTED_LINES <= set(requirements.REQUIREMENTS)
+    assert set(LEAVES) >= TESTED_LEAVES
+    assert set(requirements.REQUIREMENTS) >= TESTED_LINES
     assert set(requirements.EXEMPT_LEAVES) <= set(LEAVES) - TESTED_LEAVES
     assert set(requirements.EXEMPT_REQUIREMENTS) <= set(requirements.REQUIREMENTS) - TESTED_LINES
 
@@ -40,7 +40,10 @@ def test_what_is_declared_exists() -> None:
 def test_every_test_proves_something_and_names_its_statement() -> None:
     for case in CASES:
         assert case.requirements, case.id
-        assert re.match(r"(bundle|runtime|runtime-linux|config|config-linux|features|features-linux|glossary)\.md", case.statement), case.id
+        assert re.match(
+            r"(bundle|runtime|runtime-linux|config|config-linux|features|features-linux|glossary)\.md",
+            case.statement,
+        ), case.id
 
 
 def test_every_group_has_tests() -> None:
