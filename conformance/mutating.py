@@ -85,13 +85,12 @@ def interpreter() -> str:
     return str(own) if own.exists() else sys.executable
 
 
-def copy_tree(directory: Path) -> Path:
+def copy_tree(source: Path, directory: Path) -> Path:
     """The package as it was built, native module and generated tables included."""
-    if not list((programs.PROJECT / "pyruntime/kernel").glob("_native.*.so")):
+    if not list((source / "pyruntime/kernel").glob("_native.*.so")):
         raise MutationError("pyruntime is not built: run `make`")
-    target = directory / "pyruntime"
     leave = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(programs.PROJECT / "pyruntime", target, ignore=leave)
+    shutil.copytree(source / "pyruntime", directory / "pyruntime", ignore=leave)
     return directory
 
 
@@ -113,16 +112,16 @@ def of(test: str, found: dict[str, str]) -> list[str]:
     return [status for name, status in found.items() if test in (name, name.partition("[")[0])]
 
 
-def passing(mutations: Iterable[Mutation], directory: Path) -> set[str]:
+def passing(mutations: Iterable[Mutation], top: Path) -> set[str]:
     """Of the tests named, those that pass on the tree as it is; the others prove nothing."""
     tests = sorted({test for one in mutations for test in one.fails})
-    found = results(copy_tree(directory), tests)
+    found = results(top, tests)
     return {test for test in tests if of(test, found) and set(of(test, found)) == {tap.PASSED}}
 
 
-def verdict(one: Mutation, good: set[str]) -> str:
+def verdict(one: Mutation, good: set[str], sound: Path) -> str:
     """`killed`, or what is wrong."""
-    problem = one.problem()
+    problem = one.problem(sound)
     if problem:
         return f"STALE: {problem}"
     if not one.is_for(cgroup_layout()):
@@ -132,7 +131,7 @@ def verdict(one: Mutation, good: set[str]) -> str:
         return f"UNPROVEN: without it these do not pass: {', '.join(unproven)}"
     with tempfile.TemporaryDirectory(prefix="mutation-") as directory:
         os.chmod(directory, 0o755)
-        top = copy_tree(Path(directory))
+        top = copy_tree(sound, Path(directory))
         one.apply(top)
         try:
             found = results(top, one.fails)
@@ -143,13 +142,15 @@ def verdict(one: Mutation, good: set[str]) -> str:
 
 
 def walk(mutations: Sequence[Mutation]) -> Iterator[tuple[Mutation, str]]:
+    """On a copy, so that the tree may change meanwhile."""
     with tempfile.TemporaryDirectory(prefix="unmutated-") as directory:
         os.chmod(directory, 0o755)
+        sound = copy_tree(programs.PROJECT, Path(directory))
         here = cgroup_layout()
-        sound = [one for one in mutations if one.is_for(here) and not one.problem()]
-        good = passing(sound, Path(directory))
-    for one in mutations:
-        yield one, verdict(one, good)
+        usable = [one for one in mutations if one.is_for(here) and not one.problem(sound)]
+        good = passing(usable, sound)
+        for one in mutations:
+            yield one, verdict(one, good, sound)
 
 
 def main(argv: list[str]) -> int:
