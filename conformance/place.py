@@ -85,10 +85,12 @@ class Place:
         return found[0]
 
     def features(self) -> dict[str, Any]:
-        """The document of the `features` verb."""
+        """The document of the `features` verb, with the two members it must have."""
         with self.container(self.bundle("features")) as box:
             outcome: Outcome = box.bare("features")
         if outcome.code != 0:
             raise Failed("`features` was to end with 0", str(outcome))
         document: dict[str, Any] = json.loads(outcome.out)
+        if not {"ociVersionMin", "ociVersionMax"} <= document.keys():
+            raise Failed("ociVersionMin and ociVersionMax are REQUIRED", sorted(document))
         return document
