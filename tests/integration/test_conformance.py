@@ -46,7 +46,7 @@ def test_a_runtime_that_hangs(tmp_path: Path) -> None:
     assert any("hung" in line for line in lines)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_runtime_that_says_yes_to_everything(tmp_path: Path) -> None:
     """No test may be content with an exit status of 0."""
     code, lines = run(tmp_path, "echo '{}'", patience="0.05")
