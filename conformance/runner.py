@@ -1,12 +1,14 @@
 """Runs the selected tests one after the other and reports them.
 
-Each test has a directory of its own, an alarm besides the patience of every call, and a sweep behind it: processes
-that came to us, the child subreaper, and the cgroups that bear this process's marker.
+Each test has a process and a mount namespace of its own, for a runtime may change the root of its caller; a
+directory; an alarm besides the patience of every call; and a sweep behind it: processes that came to us, the child
+subreaper, and the cgroups that bear this process's marker.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -14,7 +16,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,7 +28,7 @@ from conformance.known import Entry, Known, KnownError
 from conformance.place import Place
 from conformance.runtimes import Runtime
 from conformance.tap import Result
-from tests.lib import leaks
+from tests.lib import kernel, leaks
 from tests.lib.hierarchies import cgroup_layout
 from tests.lib.patience import scaled
 
@@ -71,20 +73,13 @@ def tried(run: Callable[[], None]) -> BaseException | None:
     return None
 
 
-def perform(case: Case, top: Path) -> Result:
-    """One test and what it leaves behind."""
-    before = leaks.Host.now()
-    directory = Path(tempfile.mkdtemp(prefix="test-", dir=top))
-    directory.chmod(0o755)  # a mapped root must find its way to the bundle
+def attempt(case: Case, directory: Path) -> Result:
+    """The test itself."""
     place = Place(directory)
     started = time.monotonic()
     problem = tried(lambda: case(place))
     undone = tried(place.stack.close)
     problem = problem or undone
-    with alarm(scaled(LONGEST_S)):
-        left = leaks.settled(before, SETTLING_S)
-        leaks.sweep(before)
-    shutil.rmtree(directory, ignore_errors=True)
     if isinstance(problem, Skipped):
         return Result(case.id, tap.SKIPPED, str(problem))
     if problem is None:
@@ -92,9 +87,48 @@ def perform(case: Case, top: Path) -> Result:
     details = details_of(problem)
     details["statement"] = case.statement
     details["requirements"] = list(case.requirements) or None
-    details["left"] = left or None
     details["seconds"] = round(time.monotonic() - started, 1)
     return Result(case.id, tap.FAILED, details=details)
+
+
+def in_child(case: Case, directory: Path, writer: int) -> None:
+    """Tells the result through the pipe and ends the process."""
+    try:
+        kernel.unshare(kernel.CLONE_NEWNS)
+        kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+        result = attempt(case, directory)
+        text = json.dumps([result.status, result.reason, result.details], default=str)
+        with os.fdopen(writer, "w") as pipe:
+            pipe.write(text)
+    finally:
+        os._exit(0)
+
+
+def perform(case: Case, top: Path) -> Result:
+    """One test and what it leaves behind."""
+    before = leaks.Host.now()
+    directory = Path(tempfile.mkdtemp(prefix="test-", dir=top))
+    directory.chmod(0o755)  # a mapped root must find its way to the bundle
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    child = os.fork()
+    if child == 0:
+        in_child(case, directory, writer)
+    os.close(writer)
+    told = ""
+    with os.fdopen(reader) as pipe, suppress(Hung), alarm(scaled(3 * LONGEST_S)):
+        told = pipe.read()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with alarm(scaled(LONGEST_S)):
+        left = leaks.settled(before, SETTLING_S)
+        leaks.sweep(before)
+    shutil.rmtree(directory, ignore_errors=True)
+    if not told:
+        return Result(case.id, tap.FAILED, details={"message": "the test's process ended early"})
+    status, reason, details = json.loads(told)
+    if status == tap.FAILED:
+        details["left"] = left or None
+    return Result(case.id, status, reason, details)
 
 
 def judged(result: Result, excuse: Entry | None) -> Result:
