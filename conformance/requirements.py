@@ -95,7 +95,7 @@ _ABSENT = """
 linux.memoryPolicy.flags.* linux.memoryPolicy.mode linux.memoryPolicy.nodes linux.seccomp.listenerPath
 mounts.*.gidMappings.*.containerID mounts.*.gidMappings.*.hostID mounts.*.gidMappings.*.size
 mounts.*.uidMappings.*.containerID mounts.*.uidMappings.*.hostID mounts.*.uidMappings.*.size
-process.execCPUAffinity.final process.execCPUAffinity.initial process.ioPriority.priority
+process.execCPUAffinity.final process.execCPUAffinity.initial process.ioPriority.class process.ioPriority.priority
 process.scheduler.deadline process.scheduler.flags.* process.scheduler.nice process.scheduler.period
 process.scheduler.policy process.scheduler.priority process.scheduler.runtime
 """.split()

@@ -140,7 +140,7 @@ def the_environment_exists(place: Place, label: str) -> None:
     bundle = place.bundle()
     seen = place.directory / "seen"
     if label == "createContainer":
-        script = "for n in net uts ipc mnt; do readlink /proc/self/ns/$n; done"
+        script = "cat > /dev/null; for n in net uts ipc mnt; do readlink /proc/self/ns/$n; done"
     else:
         script = (
             "pid=$(tr ',{}' '\\n\\n\\n' | sed -n 's/ *\"pid\": *//p');"
@@ -162,8 +162,9 @@ def create_container_before_the_pivot(place: Place) -> None:
     source = place.directory / "source"
     source.mkdir()
     (source / "mark").write_text("yes")
+    script = f"cat > /dev/null; mount --bind {source} {bundle.rootfs / 'given'}"
     bundle.hook(
-        "createContainer", "/bin/mount", "--bind", str(source), str(bundle.rootfs / "given")
+        "createContainer", "/bin/sh", "-c", script, env=["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
     )
     equal(place.line(bundle, "cat", "/given/mark")["data"], "yes", "the file in the mount it made")
 
@@ -203,7 +204,7 @@ def environment(place: Place, label: str) -> None:
     seen = (bundle.rootfs if label == "startContainer" else place.directory) / "seen"
     target = "/seen" if label == "startContainer" else str(seen)
     bundle.shell("exit 0").hook(
-        label, "/bin/sh", "-c", f"cat /proc/self/environ > {target}", env=entries
+        label, "/bin/sh", "-c", f"cat > /dev/null; cat /proc/self/environ > {target}", env=entries
     )
     whole_life(place, bundle)
     found = set(seen.read_text().split("\0"))
