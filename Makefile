@@ -4,6 +4,7 @@ PYTHON  ?= /usr/bin/python3
 PREFIX  ?= /usr/local
 DESTDIR ?=
 BENCH   ?=
+CONFORMANCE ?=
 VM      ?=
 RUNTIME ?= $(CURDIR)/build/bin/pyruntime
 export PYTHON RUNTIME
@@ -20,7 +21,7 @@ SCHEMA  := $(wildcard schema/*.json schema/*.py schema/*/*.json)
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: build run test check bench conformance engines vm fuzz arm64 nightly release install clean help
+.PHONY: build run test check bench conformance mutations engines vm fuzz arm64 docs nightly release install clean help
 
 build: build/bin/pyruntime ## build in place: the result is build/bin/pyruntime
 
@@ -72,8 +73,11 @@ check: build ## unit tests and style, without root, in under a minute
 bench: build ## times and memory beside the reference runtimes found (as root)
 	$(PY) tests/bench/run $(BENCH)
 
-conformance: build ## the specification's statements, tested on $(RUNTIME) (as root)
-	$(PY) -m conformance $(RUNTIME)
+conformance: build ## the specification's statements, tested on RUNTIME; CONFORMANCE="hooks" is a group (as root)
+	$(PY) -m conformance --runtime "$(RUNTIME)" $(CONFORMANCE)
+
+mutations: build ## does the suite find what is broken? small edits of pyruntime, each of which must fail (as root)
+	$(PY) conformance/mutate
 
 engines: build ## podman, containerd, … on top of pyruntime (as root)
 	$(PYTEST) tests/engines
@@ -99,7 +103,6 @@ release: ## everything: the tier's parts are listed in .ci/tier
 install: build/launcher/pyruntime ## install into DESTDIR/PREFIX (default /usr/local)
 	@$(PY) native/launcher/install.py build/launcher/pyruntime "$(DESTDIR)$(PREFIX)"
 
-.PHONY: docs
 docs: build ## docs/properties.md from the schema, the features and the marks of the tests
 	@$(PY) schema/properties.py
 

@@ -58,6 +58,22 @@ def prepare(
     return creation.prepare(layout, cgroups_path, container_id, resources, note, rootless=rootless)
 
 
+def set_pids(cgroup: Cgroup, limit: int) -> None:
+    """The limit of processes, in a group that has some."""
+    from pyruntime.cgroup import knob
+
+    group = cgroup.group("" if cgroup.mode == "v2" else "pids")
+    fd = group.open() if group else None
+    if fd is None:
+        raise errors.UnsupportedError(
+            "a limit in linux.resources needs the pids controller, which is not mounted"
+        )
+    try:
+        knob.set_value(fd, "pids.max", str(limit), "pids limit", "/pids/limit")
+    finally:
+        posix.close(fd)
+
+
 def obstacle(layout: Layout, cgroups_path: str | None, container_id: str) -> str | None:
     """Why somebody who is not the host's root cannot make the groups, in words; None where it can be done."""
     from pyruntime.cgroup import permission

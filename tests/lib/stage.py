@@ -9,7 +9,6 @@ A directory of such tests has a conftest.py that imports the three fixtures.
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 import tomllib
@@ -18,24 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.lib import kernel, leaks, programs
+from tests.lib import leaks, programs
+from tests.lib.apart import enter
 from tests.lib.bundle import Bundle
+from tests.lib.hierarchies import cgroup_layout
 
-
-@functools.cache
-def enter() -> None:
-    """Once for the process, whatever imports the fixtures."""
-    spaces = kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
-    kernel.unshare(spaces)
-    kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
-    kernel.become_subreaper()
-
-
-def cgroup_layout() -> str:
-    """`v2`, `hybrid` or `v1`."""
-    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
-        return "v2"
-    return "hybrid" if Path("/sys/fs/cgroup/unified/cgroup.procs").exists() else "v1"
+__all__ = ["bundle", "cgroup_layout", "enter", "excuse", "nothing_leaks", "stage"]
 
 
 def excuse(items: Iterable[pytest.Item], table: Path) -> None:

@@ -7,6 +7,7 @@
     make vm VM="--shell 'cat /proc/self/cgroup'"         a command instead of pytest
     make vm VM=--short                                   the part that every commit can wait for
     make vm VM=--selinux                                 labels, under a policy of a few types
+    make vm VM=--conformance                             the specification's statements; more words are its groups
     make vm RUNTIME=runc                                 the tests themselves, on the guest's runc
 
 Prints what pytest prints, and at the end the counts of each run. A run in which no test passed has failed.
@@ -93,6 +94,10 @@ def environment() -> dict[str, str]:
 def command(options: argparse.Namespace, words: list[str]) -> list[str]:
     if options.shell:
         return ["/bin/sh", "-c", options.shell]
+    if options.conformance:
+        runtime = os.environ.get("RUNTIME") or f"{image.PROJECT}/build/bin/pyruntime"
+        python = f"{image.PROJECT}/.venv/bin/python"
+        return [python, f"{image.PROJECT}/conformance/run", "--runtime", runtime, *words]
     pytest = [
         f"{image.PROJECT}/.venv/bin/python",
         "-m",
@@ -113,14 +118,17 @@ def make_ready(options: argparse.Namespace, words: list[str]) -> None:
     programs.inside()
     killing.killer()
     pytest = [sys.executable, "-m", "pytest", "--collect-only", "-qq", *words]
-    if not options.shell:  # what is wrong with the tests is said by the run itself
+    if not (
+        options.shell or options.conformance
+    ):  # what is wrong with the tests is said by the run itself
         subprocess.run(pytest, cwd=image.PROJECT, capture_output=True, check=False)
 
 
 def perform(options: argparse.Namespace, words: list[str], user: str) -> Run:
     run = Run(user)
-    chosen = SELINUX if options.selinux else SHORT if options.short else TESTS
-    words = words or ["-q", *chosen[user]]
+    if not options.conformance:
+        chosen = SELINUX if options.selinux else SHORT if options.short else TESTS
+        words = words or ["-q", *chosen[user]]
     make_ready(options, words)
     tree = image.PROJECT
     with image.booted(options.cgroup, SELINUX_KERNEL if options.selinux else ()) as guest:
@@ -147,6 +155,9 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--shell", metavar="SCRIPT", help="run this in place of pytest")
     parser.add_argument("--short", action="store_true", help="the tests of every commit only")
     parser.add_argument("--selinux", action="store_true", help="the tests of labels, under SELinux")
+    parser.add_argument(
+        "--conformance", action="store_true", help="conformance/run in place of pytest"
+    )
     parser.add_argument("--make", action="store_true", help="make the guest and stop")
     parser.add_argument("--patience", type=float, default=RUN_PATIENCE_S, metavar="SECONDS")
     options, words = parser.parse_known_args(argv)
@@ -160,7 +171,8 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):  # an ended run leaves no machine behind
         signal.signal(number, lambda ended_by, _: sys.exit(128 + ended_by))
     # Only cgroup v2 is delegated to ordinary users.
-    alone = words or options.shell or options.selinux or options.cgroup != "v2"
+    other = options.shell or options.conformance or options.selinux
+    alone = words or other or options.cgroup != "v2"
     users = USERS[options.users or ("root" if alone else "both")]
     try:
         if options.make:
@@ -172,7 +184,7 @@ def main(argv: list[str]) -> int:
         return 1
     good = True
     for run in runs:
-        fine = run.good(tests=not options.shell)
+        fine = run.good(tests=not other)
         said = run.counts or f"status {run.status}"
         image.say(f"cgroups {options.cgroup}, {run.user}: {said}, {run.seconds:.0f} s{'' if fine else ', FAILED'}")  # fmt: skip
         good = good and fine

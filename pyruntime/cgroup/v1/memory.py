@@ -42,6 +42,7 @@ def asked(resources: Mapping[str, Any]) -> bool:
 
 def apply(dir_fd: int, resources: Mapping[str, Any]) -> None:
     memory = resources["memory"]
+    check_usage(dir_fd, memory, "memory.usage_in_bytes")
     _limits(dir_fd, memory.get("limit", 0), memory.get("swap", 0))
     if reservation := memory.get("reservation", 0):
         knob.set_value(
@@ -62,6 +63,19 @@ def apply(dir_fd: int, resources: Mapping[str, Any]) -> None:
     if memory.get("useHierarchy") is False:
         name = "memory.use_hierarchy"
         knob.set_value(dir_fd, name, "0", "memory use_hierarchy", "/memory/useHierarchy")
+
+
+def check_usage(dir_fd: int, memory: Mapping[str, Any], name: str) -> None:
+    """checkBeforeUpdate: the kernel would first take from the group what can be taken, and v2's then kill."""
+    limit = memory.get("limit", 0)
+    if limit <= 0 or not memory.get("checkBeforeUpdate"):
+        return
+    usage = int(knob.read(dir_fd, name))
+    if usage > limit:
+        raise errors.StepError(
+            f"unable to set memory limit to {limit} (current usage: {usage})",
+            "/linux/resources/memory/checkBeforeUpdate",
+        )
 
 
 def _set_kernel_memory(dir_fd: int, key: str, name: str, limit: int) -> None:

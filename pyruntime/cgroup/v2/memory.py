@@ -6,7 +6,7 @@ import errno
 
 from pyruntime import errors
 from pyruntime.cgroup import knob
-from pyruntime.cgroup.v1.memory import UNSET_SWAPPINESS, asked
+from pyruntime.cgroup.v1.memory import UNSET_SWAPPINESS, asked, check_usage
 from pyruntime.cgroup.v2 import no_counterpart
 
 TYPE_CHECKING = False
@@ -31,8 +31,7 @@ def apply(dir_fd: int, resources: Mapping[str, Any]) -> None:
     if memory.get("useHierarchy") is False:
         raise no_counterpart("/memory/useHierarchy")
     limit = memory.get("limit", 0)
-    if limit > 0 and memory.get("checkBeforeUpdate"):
-        _check(dir_fd, limit)
+    check_usage(dir_fd, memory, "memory.current")
     swap = swap_alone(memory.get("swap", 0), limit)
     if swap is not None:
         _set_swap(dir_fd, swap)
@@ -41,16 +40,6 @@ def apply(dir_fd: int, resources: Mapping[str, Any]) -> None:
     if reservation := memory.get("reservation", 0):
         knob.set_value(
             dir_fd, "memory.low", _text(reservation), "memory reservation", "/memory/reservation"
-        )
-
-
-def _check(dir_fd: int, limit: int) -> None:
-    """v1's kernel refuses a limit that cannot be reached; v2's takes it and kills."""
-    usage = int(knob.read(dir_fd, "memory.current"))
-    if usage > limit:
-        raise errors.StepError(
-            f"unable to set memory limit to {limit} (current usage: {usage})",
-            "/linux/resources/memory/checkBeforeUpdate",
         )
 
 

@@ -61,6 +61,16 @@ def test_which_controllers_are_asked_for() -> None:
     assert asked(everything) == ["pids", "memory", "cpu", "cpuset", "io", "hugetlb", "rdma"]
 
 
+def test_a_limit_is_checked_before_it_is_set(files: Files) -> None:
+    files.content["memory.current"] = "70"
+    memory.apply(-1, {"memory": {"limit": 70, "checkBeforeUpdate": True}})
+    memory.apply(-1, {"memory": {"limit": 60}})
+    assert files.writes == [("memory.max", "70"), ("memory.max", "60")]
+    with pytest.raises(errors.StepError, match="current usage: 70"):
+        memory.apply(-1, {"memory": {"limit": 60, "checkBeforeUpdate": True}})
+    assert len(files.writes) == 2
+
+
 @pytest.mark.parametrize(
     ("resources", "pointer"),
     [

@@ -1,0 +1,1 @@
+"""The tests, a module or several per group; conformance.catalogue finds them."""
