@@ -18,13 +18,12 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
 
 
 def report() -> dict[str, Any]:
-    """What belongs to no other feature: versions, and what is known not to be there (absent would mean unknown)."""
+    """What belongs to no other feature."""
     from pyruntime import __version__
 
     return {
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.3.0",
-        "linux": {},
         "annotations": {"io.pyruntime.version": __version__},
         "potentiallyUnsafeConfigAnnotations": [],
     }
