@@ -31,7 +31,7 @@ def bound_to(cpu: int) -> Callable[[], None]:
 
 def forgets() -> bool:
     major, minor = Path("/proc/sys/kernel/osrelease").read_text().split(".")[:2]
-    return Path("/sys/fs/cgroup/cpuset").exists() and (int(major), int(minor)) < (6, 2)
+    return (int(major), int(minor)) < (6, 2)
 
 
 def chosen(bundle: Bundle, **lists: str) -> Bundle:
@@ -67,7 +67,7 @@ def test_initial_and_final(bundle: Bundle) -> None:
 
 
 def test_initial_alone_stays_unless_the_groups_say_otherwise(bundle: Bundle) -> None:
-    """Before Linux 6.2 a cgroup v1 cpuset set the affinity of whoever joined it."""
+    """Before Linux 6.2 a cpuset set the affinity of whoever joined it."""
     with running(chosen(bundle, initial=str(FIRST))) as box:
         assert exec_report(box).affinity == (CPUS if forgets() else [FIRST])
         process = {

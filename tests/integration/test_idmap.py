@@ -59,9 +59,11 @@ def tree(source: Path) -> Iterator[Path]:
     """With another mount below."""
     (source / "sub").mkdir()
     kernel.mount("sub", str(source / "sub"), "tmpfs", 0, "uid=5,gid=6")
-    idmapping.need_mappable(source / "sub")
-    yield source
-    kernel.umount(str(source / "sub"))
+    try:
+        idmapping.need_mappable(source / "sub")
+        yield source
+    finally:
+        kernel.umount(str(source / "sub"))
 
 
 def owners(bundle: Bundle, *names: str) -> list[tuple[int, int]]:
@@ -306,6 +308,7 @@ def create_in_user_namespace(where: Path, mount: dict[str, Any], prepare: str = 
 
 def test_root_of_a_user_namespace(where: Path) -> None:
     """The file system is another namespace's: the kernel says no, and so do we."""
+    idmapping.need_mappable(where)
     outcome = create_in_user_namespace(where, mapped_entry(where, "idmap"))
     assert outcome.code == 1 and "another user namespace" in outcome.err, str(outcome)
     assert "it cannot be id-mapped: operation not permitted" in outcome.err
