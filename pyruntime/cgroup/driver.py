@@ -161,6 +161,13 @@ def _read_path(path: str) -> bytes:
         posix.close(fd)
 
 
+def stats(kept: dict[str, Any]) -> dict[str, Any]:
+    """What the container has used, as `runc events` words it."""
+    from pyruntime.cgroup import stats
+
+    return stats.stats(from_record(kept))
+
+
 def kill_all(kept: dict[str, Any], signal: int) -> None:
     """Signals every process of the container."""
     from pyruntime.cgroup import members

@@ -1,0 +1,263 @@
+"""`events --all`: what happens to every container of a state root, told as it happens.
+
+inotify tells of names in the state root and of new records in a container's directory (they are put in place by rename),
+the pidfd of its end, its groups of what they announce (cgroup/notices.py). Nothing is asked at intervals. What is told is
+what is found when there is time to look: a container that was made and deleted within that moment is not told of.
+"""
+
+from __future__ import annotations
+
+import posix
+import select
+
+from pyruntime import errors
+from pyruntime.cgroup import driver, notices
+from pyruntime.kernel.inotify import Inotify
+from pyruntime.kernel.native import lib
+from pyruntime.lib import proc
+from pyruntime.runtime import exits, signals, status
+from pyruntime.runtime.record import timestamp
+from pyruntime.runtime.store import Store, is_id
+from pyruntime.runtime.watch import LONGEST_S, Watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from pyruntime.cgroup.notices import Notice, Trigger
+    from pyruntime.lib.log import Log
+    from pyruntime.runtime.store import Entry
+
+    Say = Callable[[dict[str, Any]], None]
+
+NOT_YET, CREATED, STARTED, EXITED = range(4)
+REACHED = {"creating": NOT_YET, "created": CREATED, "starting": CREATED, "running": STARTED}
+
+
+def watch(root: str, triggers: Sequence[Trigger], say: Say, listener_fd: int, log: Log) -> None:
+    """Until nobody listens any more. The state root is made if missing: its containers are still to come."""
+    store = Store(root, create=True)
+    with Watch() as waiting:
+        crowd = Crowd(store, waiting, triggers, say, log)
+        try:
+            crowd.run(listener_fd)
+        finally:
+            crowd.close()
+
+
+class Crowd:
+    """The members by id, and by the number of the watch on their directory."""
+
+    __slots__ = (
+        "store",
+        "watch",
+        "triggers",
+        "log",
+        "inotify",
+        "members",
+        "by_watch",
+        "over",
+        "_say",
+    )
+
+    def __init__(
+        self, store: Store, watch: Watch, triggers: Sequence[Trigger], say: Say, log: Log
+    ) -> None:
+        self.store = store
+        self.watch = watch
+        self.triggers = triggers
+        self.log = log
+        self.inotify = Inotify()
+        self.members: dict[str, Member] = {}
+        self.by_watch: dict[int, Member] = {}
+        self.over = False
+        self._say = say
+
+    def run(self, listener_fd: int) -> None:
+        mask = lib.IN_CREATE | lib.IN_MOVED_FROM | lib.IN_DELETE | lib.IN_DELETE_SELF
+        self.inotify.add(self.store.fd, mask)
+        self.watch.add(self.inotify.fd, select.EPOLLIN, self._read_inotify)
+        self.watch.add_listener(listener_fd, self._end)
+        for container_id in self.store.ids():
+            self._enter(container_id, is_new=False)
+        while not self.over:
+            self.watch.wait(LONGEST_S)
+
+    def close(self) -> None:
+        self.inotify.close()
+        for member in self.members.values():
+            member.close()
+
+    def say(self, kind: str, container_id: str, data: dict[str, Any]) -> None:
+        self._say({"type": kind, "id": container_id, "time": timestamp(), "data": data})
+
+    def _end(self) -> None:
+        self.over = True
+
+    def _read_inotify(self) -> None:
+        for number, mask, name in self.inotify.read():
+            if mask & lib.IN_Q_OVERFLOW:
+                self._look_again()
+            elif mask & lib.IN_DELETE_SELF and number not in self.by_watch:
+                raise errors.StepError(f"the state directory `{self.store.path}` was removed")
+            elif number in self.by_watch:
+                if name == "state.json":
+                    self.by_watch[number].refresh(is_new=True)
+            elif is_id(name):
+                if mask & lib.IN_CREATE:
+                    self._enter(name, is_new=True)
+                else:
+                    self._leave(name)
+
+    def _look_again(self) -> None:
+        """Some of the news was lost: what is true now is told."""
+        for name in [*self.members]:
+            self._leave(name)
+        for name in self.store.ids():
+            self._enter(name, is_new=True)
+        for member in self.members.values():
+            member.refresh(is_new=True)
+
+    def _enter(self, container_id: str, *, is_new: bool) -> None:
+        if container_id in self.members:
+            return
+        try:
+            entry = self.store.open(container_id)
+        except errors.ContainerError:
+            return  # gone again, or no directory
+        member = Member(self, entry)
+        self.members[container_id] = member
+        # The watch first: what is written after this look is told.
+        self.by_watch[self.inotify.add(entry.fd, lib.IN_MOVED_TO)] = member
+        member.refresh(is_new=is_new)
+
+    def _leave(self, container_id: str) -> None:
+        member = self.members.get(container_id)
+        if member is None or member.is_there():
+            return
+        del self.members[container_id]
+        self.by_watch = {number: row for number, row in self.by_watch.items() if row is not member}
+        member.leave()
+
+
+class Member:
+    """One container: what of it was told, and what is waited for."""
+
+    __slots__ = ("crowd", "entry", "record", "reached", "init", "notices")
+
+    def __init__(self, crowd: Crowd, entry: Entry) -> None:
+        self.crowd = crowd
+        self.entry = entry
+        self.record: dict[str, Any] = {}
+        self.reached = NOT_YET
+        self.init = -1
+        self.notices: list[Notice] = []
+
+    def is_there(self) -> bool:
+        """Whether the name is this very directory's still: the news of its end may be of an earlier one."""
+        try:
+            named = posix.stat(self.entry.id, dir_fd=self.crowd.store.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return named.st_ino == posix.fstat(self.entry.fd).st_ino
+
+    def refresh(self, *, is_new: bool) -> None:
+        """Looks at the record, and tells what was reached since the last look."""
+        try:
+            self.record = self.entry.read_record()
+        except errors.NoSuchContainer:
+            return  # nothing is written yet, or all is gone: there will be news of both
+        except errors.StateError as error:
+            self.crowd.log.warning(error.message)
+            return
+        before, self.reached = self.reached, max(self.reached, REACHED[self.record["status"]])
+        now = {"pid": self.record["pid"]}
+        if not is_new:
+            now_status = status.status(self.record, self.entry)
+            self.say("found", {"status": now_status} | now)
+            if now_status == "stopped":
+                self.reached = EXITED
+        elif before < CREATED <= self.reached:
+            self.say("created", now | {"bundle": self.record["bundle"]})
+        if is_new and before < STARTED <= self.reached:
+            self.say("started", now)
+        if self.init < 0 and CREATED <= self.reached < EXITED:
+            self._attend()
+
+    def _attend(self) -> None:
+        """Waits for the end and for what the groups announce. A container may have ended by now."""
+        if self.record.get("cgroup"):
+            self._listen()
+        self.init = signals.open_process(self.record)
+        found = proc.stat_of(self.record["pid"])
+        if self.init < 0 or found is None or found[1] != self.record["startTime"]:
+            self._exited(None)  # waited for already, and the number perhaps another's
+            return
+        self.crowd.watch.add(self.init, select.EPOLLIN, self._end)
+
+    def _listen(self) -> None:
+        cgroup = driver.from_record(self.record["cgroup"])
+        opened: list[Notice | None] = [
+            notices.out_of_memory(cgroup),
+            notices.processes(cgroup),
+        ]
+        opened += [notices.pressure(cgroup, trigger) for trigger in self.crowd.triggers]
+        for notice in opened:
+            if notice is not None:
+                self.notices.append(notice)
+                self.crowd.watch.add(notice.fd, notice.mask, lambda it=notice: self._hear(it))  # type: ignore[misc]
+
+    def _hear(self, notice: Notice) -> None:
+        news = notice.read()
+        if news is None:
+            self._drop(notice)
+        elif news:
+            if notices.is_out_of_memory(notice):
+                self.say("oom", news)
+            if notice.kind != "oom":
+                self.say(notice.kind, news)
+
+    def _drop(self, notice: Notice) -> None:
+        self.notices.remove(notice)
+        self.crowd.watch.drop(notice.fd)
+        notice.close()
+
+    def _end(self) -> None:
+        """The init has ended. What its groups announced before comes first."""
+        for notice in [*self.notices]:
+            if notice.kind != "pressure":
+                self._hear(notice)
+        self.crowd.watch.drop(self.init)
+        record = self.record
+        self._exited(exits.wait_status(self.init, record["pid"], record["startTime"]))
+
+    def _exited(self, wait_status: int | None) -> None:
+        self.reached = EXITED
+        code, signal = (None, None) if wait_status is None else exits.code_and_signal(wait_status)
+        self.say("exited", {"pid": self.record["pid"], "code": code, "signal": signal})
+        self._stop_listening()
+
+    def leave(self) -> None:
+        """The directory has lost its name. The end is told first, which may not have been read yet."""
+        if self.init >= 0 and self.reached < EXITED and select.select([self.init], [], [], 0)[0]:
+            self._end()
+        if self.reached > NOT_YET:
+            self.say("deleted", {})
+        if self.reached < EXITED and self.init >= 0:
+            self.crowd.watch.drop(self.init)
+        self.close()
+
+    def close(self) -> None:
+        self._stop_listening()
+        self.entry.close()
+
+    def _stop_listening(self) -> None:
+        for notice in [*self.notices]:
+            self._drop(notice)
+        if self.init >= 0:
+            posix.close(self.init)
+            self.init = -1
+
+    def say(self, kind: str, data: dict[str, Any]) -> None:
+        self.crowd.say(kind, self.entry.id, data)
