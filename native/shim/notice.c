@@ -1,10 +1,11 @@
-/* What tells of changes: inotify of directories, and the end of a process that is no child of ours. */
+/* For watching: inotify of directories, the end of a process that is no child of ours, and room for many. */
 #include "shim.h"
 
 #include <errno.h>
 #include <linux/pidfd.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 
 #ifndef PIDFD_INFO_EXIT /* headers older than Linux 6.15 */
 struct pidfd_info {
@@ -42,4 +43,15 @@ int pr_exit_status(int pidfd, int *status)
 		return 0;
 	*status = info.exit_code;
 	return 1;
+}
+
+/* As many descriptors as we are allowed: one container takes several. */
+int pr_raise_open_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }

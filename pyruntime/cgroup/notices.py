@@ -7,9 +7,11 @@ POLLPRI on memory.events (admin-guide/cgroup-v2.rst). Both do so before or while
 
 from __future__ import annotations
 
+import errno
 import posix
 import select
 
+from pyruntime import errors
 from pyruntime.cgroup import knob, reading
 
 TYPE_CHECKING = False
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     Made = TypeVar("Made")
 
 _READ = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW
+_WATCH = posix.O_RDWR | posix.O_NONBLOCK | posix.O_CLOEXEC | posix.O_NOFOLLOW
 KINDS = ("cpu", "memory", "io")
 
 
@@ -106,6 +109,27 @@ class Trigger:
         self.stall_us = stall_us
         self.window_us = window_us
 
+    @property
+    def line(self) -> bytes:
+        return f"{self.share} {self.stall_us} {self.window_us}".encode() + b"\0"
+
+    def check(self) -> None:
+        """UnsupportedError where the kernel takes no such trigger; asked of the pressure of the whole host."""
+        path = f"/proc/pressure/{self.resource}"
+        hint = "without CAP_SYS_RESOURCE a window is a multiple of 2s"
+        try:
+            fd = posix.open(path, _WATCH)
+            try:
+                posix.write(fd, self.line)
+            finally:
+                posix.close(fd)
+        except OSError as error:
+            number = error.errno or 0
+            raise errors.UnsupportedError(
+                f"set a trigger on {path}: {errors.strerror(number)}",
+                hint if number == errno.EINVAL else None,
+            ) from error
+
 
 class Pressure:
     """A trigger set on a group; at most one announcement per window (Documentation/accounting/psi.rst)."""
@@ -116,11 +140,9 @@ class Pressure:
     def __init__(self, trigger: Trigger, dir_fd: int) -> None:
         self.kind = "pressure"
         self.trigger = trigger
-        flags = posix.O_RDWR | posix.O_NONBLOCK | posix.O_CLOEXEC | posix.O_NOFOLLOW
-        self.fd = posix.open(f"{trigger.resource}.pressure", flags, dir_fd=dir_fd)
+        self.fd = posix.open(f"{trigger.resource}.pressure", _WATCH, dir_fd=dir_fd)
         try:
-            line = f"{trigger.share} {trigger.stall_us} {trigger.window_us}"
-            posix.write(self.fd, line.encode() + b"\0")
+            posix.write(self.fd, trigger.line)
         except BaseException:
             posix.close(self.fd)
             raise

@@ -10,8 +10,11 @@ import errno
 
 from pyruntime.lib.files import read_file
 
-# EOPNOTSUPP: pressure that cgroup.pressure switched off. EIO, EINVAL: counters of a device that went away.
-NOTHING = (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP, errno.EIO, errno.EINVAL)
+NOTHING = (
+    errno.ENOENT,
+    errno.ENODEV,
+    errno.EOPNOTSUPP,
+)  # the last: pressure that cgroup.pressure switched off
 LIMIT_BYTES = 1 << 20
 NO_LIMIT = 2**64 - 1  # what runc prints for `max`
 

@@ -37,8 +37,10 @@ REACHED = {"creating": NOT_YET, "created": CREATED, "starting": CREATED, "runnin
 
 def watch(root: str, triggers: Sequence[Trigger], say: Say, listener_fd: int, log: Log) -> None:
     """Until nobody listens any more. The state root is made if missing: its containers are still to come."""
+    for trigger in triggers:
+        trigger.check()
     store = Store(root, create=True)
-    with Watch() as waiting:
+    with Watch(many=True) as waiting:
         crowd = Crowd(store, waiting, triggers, say, log)
         try:
             crowd.run(listener_fd)
@@ -58,6 +60,7 @@ class Crowd:
         "members",
         "by_watch",
         "over",
+        "above",
         "_say",
     )
 
@@ -72,17 +75,35 @@ class Crowd:
         self.members: dict[str, Member] = {}
         self.by_watch: dict[int, Member] = {}
         self.over = False
+        self.above = -1
         self._say = say
 
     def run(self, listener_fd: int) -> None:
-        mask = lib.IN_CREATE | lib.IN_MOVED_FROM | lib.IN_DELETE | lib.IN_DELETE_SELF
+        mask = lib.IN_CREATE | lib.IN_MOVED_FROM | lib.IN_DELETE
         self.inotify.add(self.store.fd, mask)
+        self._watch_above()
         self.watch.add(self.inotify.fd, select.EPOLLIN, self._read_inotify)
         self.watch.add_listener(listener_fd, self._end)
         for container_id in self.store.ids():
             self._enter(container_id, is_new=False)
         while not self.over:
             self.watch.wait(LONGEST_S)
+
+    def _watch_above(self) -> None:
+        """A directory that is open is not told of as deleted before it is closed: the one above tells."""
+        above = posix.open(
+            "..", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC, dir_fd=self.store.fd
+        )
+        try:
+            self.above = self.inotify.add(above, lib.IN_MOVED_FROM | lib.IN_DELETE)
+        finally:
+            posix.close(above)
+
+    def _is_root_there(self) -> bool:
+        try:
+            return posix.stat(self.store.path).st_ino == posix.fstat(self.store.fd).st_ino
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         self.inotify.close()
@@ -99,10 +120,11 @@ class Crowd:
         for number, mask, name in self.inotify.read():
             if mask & lib.IN_Q_OVERFLOW:
                 self._look_again()
-            elif mask & lib.IN_DELETE_SELF and number not in self.by_watch:
-                raise errors.StepError(f"the state directory `{self.store.path}` was removed")
+            elif number == self.above:
+                if not self._is_root_there():
+                    raise errors.StepError(f"the state directory `{self.store.path}` was removed")
             elif number in self.by_watch:
-                if name == "state.json":
+                if (mask & lib.IN_MOVED_TO and name == "state.json") or not name:
                     self.by_watch[number].refresh(is_new=True)
             elif is_id(name):
                 if mask & lib.IN_CREATE:
@@ -144,7 +166,9 @@ class Crowd:
 class Member:
     """One container: what of it was told, and what is waited for."""
 
-    __slots__ = ("crowd", "entry", "record", "reached", "init", "notices")
+    __slots__ = (
+        "crowd", "entry", "record", "reached", "init", "notices", "has_ended", "wait_status",
+    )  # fmt: skip
 
     def __init__(self, crowd: Crowd, entry: Entry) -> None:
         self.crowd = crowd
@@ -153,6 +177,8 @@ class Member:
         self.reached = NOT_YET
         self.init = -1
         self.notices: list[Notice] = []
+        self.has_ended = False
+        self.wait_status: int | None = None
 
     def is_there(self) -> bool:
         """Whether the name is this very directory's still: the news of its end may be of an earlier one."""
@@ -163,7 +189,15 @@ class Member:
         return named.st_ino == posix.fstat(self.entry.fd).st_ino
 
     def refresh(self, *, is_new: bool) -> None:
-        """Looks at the record, and tells what was reached since the last look."""
+        """Looks at the record, and does what follows from it."""
+        self._look(is_new=is_new)
+        if self.has_ended and self.reached < EXITED:
+            self._conclude()
+        elif self.init < 0 and CREATED <= self.reached < EXITED:
+            self._attend()
+
+    def _look(self, *, is_new: bool) -> None:
+        """Tells what was reached since the last look."""
         try:
             self.record = self.entry.read_record()
         except errors.NoSuchContainer:
@@ -178,22 +212,22 @@ class Member:
             self.say("found", {"status": now_status} | now)
             if now_status == "stopped":
                 self.reached = EXITED
-        elif before < CREATED <= self.reached:
+            return
+        if before < CREATED <= self.reached:
             self.say("created", now | {"bundle": self.record["bundle"]})
-        if is_new and before < STARTED <= self.reached:
+        if before < STARTED <= self.reached:
             self.say("started", now)
-        if self.init < 0 and CREATED <= self.reached < EXITED:
-            self._attend()
 
     def _attend(self) -> None:
         """Waits for the end and for what the groups announce. A container may have ended by now."""
-        if self.record.get("cgroup"):
-            self._listen()
         self.init = signals.open_process(self.record)
         found = proc.stat_of(self.record["pid"])
         if self.init < 0 or found is None or found[1] != self.record["startTime"]:
-            self._exited(None)  # waited for already, and the number perhaps another's
+            self.has_ended = True  # waited for already, and the number perhaps another's
+            self._conclude()
             return
+        if self.record.get("cgroup"):
+            self._listen()
         self.crowd.watch.add(self.init, select.EPOLLIN, self._end)
 
     def _listen(self) -> None:
@@ -230,21 +264,36 @@ class Member:
                 self._hear(notice)
         self.crowd.watch.drop(self.init)
         record = self.record
-        self._exited(exits.wait_status(self.init, record["pid"], record["startTime"]))
+        self.has_ended = True
+        self.wait_status = exits.wait_status(self.init, record["pid"], record["startTime"])
+        self.refresh(is_new=True)
 
-    def _exited(self, wait_status: int | None) -> None:
+    def _conclude(self) -> None:
+        """A program may end before whoever starts it has written down that it runs, which is under the lock. The
+        lock goes when the directory is closed: of that there will be news."""
+        if self.reached < STARTED:
+            self.crowd.inotify.add(self.entry.fd, lib.IN_MOVED_TO | lib.IN_CLOSE_NOWRITE)
+            if self.entry.is_locked_by_another():
+                return
+            self._look(is_new=True)
+            self.crowd.inotify.add(self.entry.fd, lib.IN_MOVED_TO)
+        self._exited()
+
+    def _exited(self) -> None:
         self.reached = EXITED
-        code, signal = (None, None) if wait_status is None else exits.code_and_signal(wait_status)
+        code, signal = exits.code_and_signal(self.wait_status)
         self.say("exited", {"pid": self.record["pid"], "code": code, "signal": signal})
         self._stop_listening()
 
     def leave(self) -> None:
         """The directory has lost its name. The end is told first, which may not have been read yet."""
-        if self.init >= 0 and self.reached < EXITED and select.select([self.init], [], [], 0)[0]:
+        if not self.has_ended and self.init >= 0 and select.select([self.init], [], [], 0)[0]:
             self._end()
+        if self.has_ended and self.reached < EXITED:
+            self._exited()
         if self.reached > NOT_YET:
             self.say("deleted", {})
-        if self.reached < EXITED and self.init >= 0:
+        if not self.has_ended and self.init >= 0:
             self.crowd.watch.drop(self.init)
         self.close()
 

@@ -39,7 +39,9 @@ def _may_look() -> bool:
     return posix.geteuid() == 0 and not proc.in_user_namespace()
 
 
-def code_and_signal(status: int) -> tuple[int | None, int | None]:
-    """Exit status or signal number; the other is None."""
+def code_and_signal(status: int | None) -> tuple[int | None, int | None]:
+    """Exit status or signal number; the other is None, both are when nobody told."""
+    if status is None:
+        return None, None
     signal = status & 0x7F
     return (None, signal) if signal else (status >> 8 & 0xFF, None)

@@ -39,7 +39,7 @@ class Sampler:
         self.ids = list(ids)
         self.log = log
         self.over = False
-        self._watch = Watch()
+        self._watch = Watch(many=True)
         self._mounts = Mounts()
         self._rows: dict[str, Row] = {}
         self._dismissed: dict[str, tuple[int, int]] = {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import select
 
+from pyruntime.kernel.limits import raise_open_files
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,11 +14,13 @@ LONGEST_S = 86400.0  # epoll counts milliseconds in an int
 
 
 class Watch:
-    """`with` closes what is its own; the descriptors given stay their owners'."""
+    """`with` closes what is its own; the descriptors given stay their owners'. `many`: of who knows how many containers."""
 
     __slots__ = ("_epoll", "_calls")
 
-    def __init__(self) -> None:
+    def __init__(self, *, many: bool = False) -> None:
+        if many:
+            raise_open_files()
         self._epoll = select.epoll()
         self._calls: dict[int, Callable[[], None]] = {}
 
