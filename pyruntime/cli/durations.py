@@ -16,6 +16,7 @@ UNITS_NS = {
 }
 _FIGURES = "0123456789."
 LONGEST_NS = 2**63 - 1
+LONGEST_TEXT = 64
 
 
 def nanoseconds(text: str) -> int | None:
@@ -23,6 +24,8 @@ def nanoseconds(text: str) -> int | None:
     sign, rest = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))
     if rest == "0":
         return 0
+    if not rest or len(rest) > LONGEST_TEXT:
+        return None
     total = 0
     while rest:
         after = rest.lstrip(_FIGURES)
@@ -33,7 +36,7 @@ def nanoseconds(text: str) -> int | None:
         if unit is None or not (whole + part) or "." in part or len(figure) > 20:
             return None
         total += int(whole or "0") * unit + int(part or "0") * unit // 10 ** len(part)
-    return sign * total if text and 0 < len(text) <= 64 and total <= LONGEST_NS else None
+    return sign * total if total <= LONGEST_NS else None
 
 
 def of_flag(name: str, text: str, default_ns: int) -> float:

@@ -223,6 +223,7 @@ def test_the_state_root_goes_away(bundle: Bundle) -> None:
             "--psi `io=full:1s/20s`: the window is 500ms to 10s, and the stall no longer than it",
         ),
     ],
+    ids=["an-id", "stats", "psi-alone", "no-share", "no-resource", "a-long-window"],
 )
 def test_mistakes(bundle: Bundle, words: tuple[str, ...], said: str) -> None:
     with Box(bundle) as box:
