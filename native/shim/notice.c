@@ -1,4 +1,5 @@
-/* For watching: inotify of directories, the end of a process that is no child of ours, and room for many. */
+/* For watching: inotify of directories, the end of a process that is no child of ours, and room for
+ * many. */
 #include "shim.h"
 
 #include <errno.h>

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import select
 
-from pyruntime.kernel.limits import raise_open_files
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +18,8 @@ class Watch:
 
     def __init__(self, *, many: bool = False) -> None:
         if many:
+            from pyruntime.kernel.limits import raise_open_files
+
             raise_open_files()
         self._epoll = select.epoll()
         self._calls: dict[int, Callable[[], None]] = {}

@@ -112,7 +112,7 @@ def test_what_it_read_and_used(bundle: Bundle) -> None:
         usage = stats_of(box)["data"]["cpu"]["usage"]
         if V2:
             text = (group_of(box, "cpu") / "cpu.stat").read_text().split()
-            assert usage["total"] == int(text[1]) * 1000
+            assert 0 < usage["total"] <= int(text[1]) * 1000
         else:
             total = int((group_of(box, "cpuacct") / "cpuacct.usage").read_text())
             assert 0 < usage["total"] <= total
