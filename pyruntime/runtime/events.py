@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from pyruntime.runtime.container import Container
 
     Say = Callable[[dict[str, Any]], None]
+    Shares = Callable[[], dict[str, Any]]
 
 
 def once(container: Container, say: Say) -> None:
     """One line of statistics."""
     if container.status == "stopped":
         raise not_running(container)
-    say(_stats(container.record))
+    say(_stats(container.record, _shares(container)))
 
 
 def stream(container: Container, interval_s: float, say: Say, listener_fd: int) -> None:
@@ -43,16 +44,17 @@ def stream(container: Container, interval_s: float, say: Say, listener_fd: int) 
         raise not_running(container) from None
     try:
         with Watch() as watch:
-            Stream(record, watch, say).run(init, interval_s, listener_fd)
+            Stream(record, _shares(container), watch, say).run(init, interval_s, listener_fd)
     finally:
         posix.close(init)
 
 
 class Stream:
-    __slots__ = ("record", "watch", "say", "over", "memory")
+    __slots__ = ("record", "shares", "watch", "say", "over", "memory")
 
-    def __init__(self, record: dict[str, Any], watch: Watch, say: Say) -> None:
+    def __init__(self, record: dict[str, Any], shares: Shares, watch: Watch, say: Say) -> None:
         self.record = record
+        self.shares = shares
         self.watch = watch
         self.say = say
         self.over = False
@@ -71,7 +73,7 @@ class Stream:
                 if left > 0:
                     self.watch.wait(left)
                     continue
-                self.say(_stats(self.record))
+                self.say(_stats(self.record, self.shares))
                 due = max(due + interval_s, time.monotonic())
                 self.watch.wait(0)
             self._tell()  # the kernel announces before it kills
@@ -92,10 +94,24 @@ class Stream:
         self.over = True
 
 
-def _stats(record: dict[str, Any]) -> dict[str, Any]:
+def _shares(container: Container) -> Shares:
+    """What tells of the container's resctrl group. Hardly any has one: a look at the bytes spares the parsing."""
+    try:
+        data = container.entry.config_bytes()
+        if b'"intelRdt"' not in data and b"\\u" not in data:
+            return dict
+        config = container.entry.config()
+    except FileNotFoundError:  # deleted at this moment
+        return dict
+    from pyruntime.features import intel_rdt
+
+    return lambda: intel_rdt.stats(config, container.entry.id)
+
+
+def _stats(record: dict[str, Any], shares: Shares) -> dict[str, Any]:
     """Network interfaces are null from runc as well: it would count only those it had made itself."""
     used = driver.stats(_groups(record))
-    used |= {"intel_rdt": {}, "network_interfaces": None}
+    used |= {"intel_rdt": shares(), "network_interfaces": None}
     return {"type": "stats", "id": record["id"], "data": used}
 
 
