@@ -82,7 +82,7 @@ class Counters:
         try:
             found = reading.as_pairs(posix.pread(self.fd, knob.MAX_READ_BYTES, 0).decode())
         except OSError as error:
-            if error.errno in knob.GONE:
+            if error.errno in reading.NOTHING:
                 return None
             raise
         if found == self.last:
@@ -151,7 +151,7 @@ class Pressure:
         try:
             text = posix.pread(self.fd, knob.MAX_READ_BYTES, 0).decode()
         except OSError as error:
-            if error.errno in knob.GONE:
+            if error.errno in reading.NOTHING:
                 return None
             raise
         trigger = self.trigger

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from pyruntime.cgroup.group import Cgroup
     from pyruntime.cgroup.notices import Notice, Trigger
     from pyruntime.lib.log import Log
     from pyruntime.runtime.store import Entry
@@ -43,7 +44,10 @@ def watch(root: str, triggers: Sequence[Trigger], say: Say, listener_fd: int, lo
     with Watch(many=True) as waiting:
         crowd = Crowd(store, waiting, triggers, say, log)
         try:
-            crowd.run(listener_fd)
+            waiting.add_listener(listener_fd, crowd.end)
+            crowd.begin()
+            while not crowd.over:
+                waiting.wait(LONGEST_S)
         finally:
             crowd.close()
 
@@ -78,16 +82,17 @@ class Crowd:
         self.above = -1
         self._say = say
 
-    def run(self, listener_fd: int) -> None:
+    def begin(self) -> None:
+        """Tells who is there."""
         mask = lib.IN_CREATE | lib.IN_MOVED_FROM | lib.IN_DELETE
         self.inotify.add(self.store.fd, mask)
         self._watch_above()
         self.watch.add(self.inotify.fd, select.EPOLLIN, self._read_inotify)
-        self.watch.add_listener(listener_fd, self._end)
         for container_id in self.store.ids():
             self._enter(container_id, is_new=False)
-        while not self.over:
-            self.watch.wait(LONGEST_S)
+
+    def end(self) -> None:
+        self.over = True
 
     def _watch_above(self) -> None:
         """A directory that is open is not told of as deleted before it is closed: the one above tells."""
@@ -112,9 +117,6 @@ class Crowd:
 
     def say(self, kind: str, container_id: str, data: dict[str, Any]) -> None:
         self._say({"type": kind, "id": container_id, "time": timestamp(), "data": data})
-
-    def _end(self) -> None:
-        self.over = True
 
     def _read_inotify(self) -> None:
         for number, mask, name in self.inotify.read():
@@ -231,13 +233,21 @@ class Member:
         self.crowd.watch.add(self.init, select.EPOLLIN, self._end)
 
     def _listen(self) -> None:
-        cgroup = driver.from_record(self.record["cgroup"])
-        opened: list[Notice | None] = [
-            notices.out_of_memory(cgroup),
-            notices.processes(cgroup),
+        """What cannot be listened to is said, and the rest is told all the same."""
+        opening: list[Callable[[Cgroup], Notice | None]] = [
+            notices.out_of_memory,
+            notices.processes,
+            *(
+                lambda groups, it=trigger: notices.pressure(groups, it)
+                for trigger in self.crowd.triggers
+            ),
         ]
-        opened += [notices.pressure(cgroup, trigger) for trigger in self.crowd.triggers]
-        for notice in opened:
+        for opened in opening:
+            try:
+                notice = opened(driver.from_record(self.record["cgroup"]))
+            except (OSError, errors.PyruntimeError) as error:
+                self.crowd.log.warning(f"listen to container {self.entry.id}: {error}")
+                continue
             if notice is not None:
                 self.notices.append(notice)
                 self.crowd.watch.add(notice.fd, notice.mask, lambda it=notice: self._hear(it))  # type: ignore[misc]

@@ -94,7 +94,7 @@ class Sampler:
                 self._dismissed[name] = seen
         except errors.NoSuchContainer:
             return
-        except errors.ContainerError as error:
+        except errors.PyruntimeError as error:
             self._dismissed[name] = seen
             self.log.warning(f"load container {name}: {error.message}")
 
