@@ -90,8 +90,14 @@ def test_every_key_of_the_reference(bundle: Bundle) -> None:
         subprocess.run([*command, "delete", "--force", box.id], check=True)
     theirs = shape(json.loads(told.stdout))
     assert theirs["/data/memory/usage/limit"] == "int"
-    missing = {place: kind for place, kind in theirs.items() if ours.get(place) != kind}
-    assert not missing
+    counted = any(place.startswith("/data/blkio/io") for place in ours)
+    missing = {
+        place: kind
+        for place, kind in theirs.items()
+        # Only one of the two may have found its program in memory and have read nothing.
+        if ours.get(place) != kind and (counted or not place.startswith("/data/blkio/io"))
+    }
+    assert missing == {}
 
 
 def test_of_a_created_and_of_a_paused_one(bundle: Bundle) -> None:
