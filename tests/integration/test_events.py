@@ -235,3 +235,24 @@ def test_nobody_reads_any_more(bundle: Bundle) -> None:
             os.close(events.out.fd)
             events.out.fd, events.out.ended = -1, True
             assert events.end().code == 0
+
+
+def test_without_a_cgroup(bundle: Bundle) -> None:
+    """Nothing is counted: events refuses, the table shows what there is, and --all tells of its life."""
+    with Box(bundle.inside("pause")) as box, Listener(box, "events", "--all") as all_:
+        all_.ready()
+        box.bundle.write(box.id)
+        words = ["--cgroup-manager", "disabled", "create", "--bundle", str(bundle.directory)]
+        pid_file = box.scratch / "pid"
+        outcome = box.call(*words, "--pid-file", str(pid_file), box.id, check=True)
+        box.stdout, box.stderr = outcome._out, outcome._err
+        box.adopt(int(pid_file.read_text()))
+        for flags in ((), ("--stats",)):
+            told = box.call("events", *flags, box.id)
+            said = "a container without a cgroup of its own has no statistics"
+            assert (told.code, told.errors) == (1, [said])
+        table = box.call("stats", "--no-stream", "--interval", "10ms", check=True).out
+        assert "- / -" in table and box.id in table
+        box.start()
+        box.kill("KILL")
+        assert all_.expect("exited")["data"]["signal"] == 9
