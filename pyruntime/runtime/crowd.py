@@ -88,6 +88,7 @@ class Crowd:
         mask = lib.IN_CREATE | lib.IN_MOVED_FROM | lib.IN_DELETE
         self.inotify.add(self.store.fd, mask)
         self._watch_above()
+        self._check_root()
         self.watch.add(self.inotify.fd, select.EPOLLIN, self._read_inotify)
         for container_id in self.store.ids():
             self._enter(container_id, is_new=False)
@@ -110,11 +111,13 @@ class Crowd:
         finally:
             posix.close(above)
 
-    def _is_root_there(self) -> bool:
+    def _check_root(self) -> None:
         try:
-            return posix.stat(self.store.path).st_ino == posix.fstat(self.store.fd).st_ino
+            found = posix.stat(self.store.path).st_ino
         except FileNotFoundError:
-            return False
+            found = 0
+        if found != posix.fstat(self.store.fd).st_ino:
+            raise errors.StepError(f"the state directory `{self.store.path}` was removed")
 
     def close(self) -> None:
         self.inotify.close()
@@ -129,8 +132,7 @@ class Crowd:
             if mask & lib.IN_Q_OVERFLOW:
                 self._look_again()
             elif number == self.above:
-                if not self._is_root_there():
-                    raise errors.StepError(f"the state directory `{self.store.path}` was removed")
+                self._check_root()
             elif number in self.by_watch:
                 if (mask & lib.IN_MOVED_TO and name == "state.json") or not name:
                     self.by_watch[number].refresh(is_new=True)

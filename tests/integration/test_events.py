@@ -142,6 +142,7 @@ def test_the_first_comes_after_the_interval(bundle: Bundle) -> None:
     with Box(bundle.inside("pause")) as box:
         box.create()
         with Listener(box, "events", "--interval", "1h30m", box.id) as events:
+            events.ready()
             box.kill("KILL")
             box.wait()
             box.delete()

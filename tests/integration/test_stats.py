@@ -45,8 +45,10 @@ def test_a_busy_one(bundle: Bundle) -> None:
         box.create()
         box.start()
         box.expect("busy")
-        (found,) = sample(box)
-        assert 1 < found["cpu"]["percent"] < 120
+        with Listener(box, "stats", "--json", "--interval", "100ms") as stats:
+            # On a loaded machine it may have to wait for its turn.
+            stats.until(lambda: any(row["cpu"]["percent"] > 1 for row in stats.events))
+            assert all(0 <= row["cpu"]["percent"] < 150 for row in stats.events)
 
 
 def test_network_of_the_host(bundle: Bundle) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -16,17 +17,21 @@ from tests.lib.box import Box, Outcome, Stream, pump
 from tests.lib.patience import deadline
 
 Event = dict[str, Any]
-LISTENING = ("eventfd", "memory.events", "inotify")
+LISTENING = ("eventfd", "memory.events")
 
 
-def _links(directory: str) -> list[str]:
-    found = []
-    for fd in os.listdir(directory):
+def _listens(pid: int) -> bool:
+    """An inotify descriptor counts once it watches something."""
+    for fd in os.listdir(f"/proc/{pid}/fd"):
         try:
-            found.append(os.readlink(f"{directory}/{fd}"))
+            link = os.readlink(f"/proc/{pid}/fd/{fd}")
+            if "inotify" in link:
+                return "inotify wd" in Path(f"/proc/{pid}/fdinfo/{fd}").read_text()
         except FileNotFoundError:
             continue
-    return found
+        if any(word in link for word in LISTENING):
+            return True
+    return False
 
 
 class Listener:
@@ -65,8 +70,8 @@ class Listener:
 
     def ready(self) -> None:
         """Waits until it listens, which shows in its descriptors."""
-        directory, end = f"/proc/{self.process.pid}/fd", deadline(self.box.patience)
-        while not any(word in name for name in _links(directory) for word in LISTENING):
+        end = deadline(self.box.patience)
+        while not _listens(self.process.pid):
             assert time.monotonic() < end and self.process.poll() is None, self.err.text
             select.select([], [], [], 0.01)
 
