@@ -18,12 +18,17 @@ from pyruntime.lib.files import read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
 ROOT = "/"
 RESERVED = frozenset(("info", "mon_groups", "mon_data", ".", ".."))
 """What stands beneath the mount and is no group."""
+SHARED = (
+    ("L3", "l3_cache", ("cbm_mask", "min_cbm_bits", "num_closids")),
+    ("MB", "mem_bw", ("bandwidth_gran", "delay_linear", "min_bandwidth", "num_closids")),
+)
+COUNTED = (("mbm_stats", ("mbm_total_bytes", "mbm_local_bytes")), ("cmt_stats", ("llc_occupancy",)))
 GONE = (2, 19)  # ENOENT, ENODEV
 LIMIT = 65536  # bytes of a file
 POINTER = "/linux/intelRdt"
@@ -123,6 +128,54 @@ class Groups:
         self._write(
             f"add process {pid} to the resctrl group `{_title(path)}`", "tasks", str(pid), *path
         )
+
+    def stats(self, name: str, monitor: str) -> dict[str, Any]:
+        """What the hardware can share, what the group gets of it, and what it has used, as `runc events` words it."""
+        found: dict[str, Any] = {}
+        for resource, key, facts in SHARED:
+            if not self.has("info", resource):
+                continue
+            values = {fact: self._fact(fact, "info", resource) for fact in facts}
+            found[f"{key}_info"] = {fact: value for fact, value in values.items() if value != ""}
+            for ending, group in (("_schema_root", ROOT), ("_schema", name)):
+                line = next(
+                    (line for line in self._lines(group) if line.startswith(f"{resource}:")), ""
+                )
+                found[key + ending] = line
+        path = (name, "mon_groups", monitor) if monitor else (name,)
+        for key, counters in COUNTED:
+            rows = [row for row in self._counts(path, counters) if row]
+            if rows:
+                found[key] = rows
+        return found
+
+    def _counts(self, path: tuple[str, ...], counters: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+        """Of each domain of the last cache, in their order."""
+        try:
+            fd = self.open(*path, "mon_data")
+        except FileNotFoundError:
+            return
+        try:
+            domains = sorted(row for row in posix.listdir(fd) if row.startswith("mon_L3_"))
+        finally:
+            posix.close(fd)
+        for domain in domains:
+            row = {name: self._fact(name, *path, "mon_data", domain) for name in counters}
+            yield {name: value for name, value in row.items() if value.__class__ is int}
+
+    def _fact(self, file: str, *path: str) -> int | str:
+        """A number, or what is written instead: a mask, `Unavailable`; nothing where there is no such file."""
+        try:
+            text = self._read(file, *path).strip()
+        except FileNotFoundError:
+            return ""
+        return int(text) if text.isdecimal() and file != "cbm_mask" else text
+
+    def _lines(self, name: str) -> list[str]:
+        try:
+            return [line.strip() for line in self._read("schemata", name).splitlines()]
+        except FileNotFoundError:
+            return []
 
     def _read(self, file: str, *path: str) -> str:
         fd = self.open(*path)

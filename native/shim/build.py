@@ -34,6 +34,7 @@ HEADERS = """
 #include <linux/stat.h>
 #include <linux/version.h>
 #include <net/if.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -55,6 +56,7 @@ CONSTANTS = """
     CLONE_NEWCGROUP CLONE_NEWIPC CLONE_NEWNET CLONE_NEWNS CLONE_NEWPID CLONE_NEWTIME CLONE_NEWUSER CLONE_NEWUTS
     FSCONFIG_CMD_CREATE FSCONFIG_CMD_RECONFIGURE FSCONFIG_SET_FLAG FSCONFIG_SET_STRING
     FSMOUNT_CLOEXEC FSOPEN_CLOEXEC FSPICK_CLOEXEC FSPICK_EMPTY_PATH
+    IN_CLOSE_NOWRITE IN_CREATE IN_DELETE IN_MOVED_FROM IN_MOVED_TO IN_ONLYDIR IN_Q_OVERFLOW
     IFF_UP KEYCTL_JOIN_SESSION_KEYRING KEYCTL_SETPERM
     IOPRIO_CLASS_BE IOPRIO_CLASS_IDLE IOPRIO_CLASS_RT IOPRIO_CLASS_SHIFT IOPRIO_WHO_PROCESS
     MOUNT_ATTR_IDMAP MOUNT_ATTR_NOATIME MOUNT_ATTR_NODEV MOUNT_ATTR_NODIRATIME MOUNT_ATTR_NOEXEC
@@ -115,7 +117,7 @@ ffibuilder.cdef(declarations())
 ffibuilder.set_source(
     "pyruntime.kernel._native",
     source(),
-    sources=["native/shim/shim.c", "native/shim/bpf.c"],
+    sources=["native/shim/shim.c", "native/shim/bpf.c", "native/shim/notice.c"],
     include_dirs=["native/shim"],
     extra_compile_args=["-O2", "-std=gnu11", "-fstack-protector-strong", "-Wall", "-Wextra"],
     extra_link_args=["-Wl,-z,relro,-z,now"],

@@ -26,6 +26,11 @@ int pr_raw_terminal(int fd, void *saved, size_t room);
 int pr_restore_terminal(int fd, const void *saved);
 int pr_copy_window_size(int from, int to);
 
+int pr_inotify_init(void);
+int pr_inotify_add(int fd, const char *path, unsigned int mask);
+int pr_exit_status(int pidfd, int *status);
+int pr_raise_open_files(void);
+
 int pr_bpf_load_devices(const void *instructions, unsigned int count, const char *name);
 int pr_bpf_attach_devices(int cgroup_fd, int program_fd, int replaced);
 int pr_bpf_detach_devices(int cgroup_fd, int program_fd);

@@ -5,7 +5,6 @@ A holding and a record have the same shape: {"mode": …, "groups": {hierarchy: 
 
 from __future__ import annotations
 
-import errno
 import posix
 
 from pyruntime import errors
@@ -147,34 +146,11 @@ def sub_paths(words: Iterable[str]) -> dict[str, str]:
     return joining.sub_paths(words)
 
 
-def is_frozen(kept: dict[str, Any]) -> bool:
-    """Whether the container is paused by its own freezer.
+def stats(kept: dict[str, Any]) -> dict[str, Any]:
+    """What the container has used, as `runc events` words it."""
+    from pyruntime.cgroup import stats
 
-    `state` asks this of every running container, so nothing is imported and one file is read, by path: the answer
-    is for showing, nothing is done on it.
-    """
-    unified = kept["mode"] == "v2"
-    for hierarchy, (mountpoint, path, _) in kept["groups"].items():
-        if hierarchy == "" if unified else "freezer" in hierarchy:
-            name = "cgroup.freeze" if unified else "freezer.self_freezing"
-            try:
-                return _read_path(f"{mountpoint}{path}/{name}") == b"1"
-            except OSError as error:
-                if error.errno not in (
-                    errno.ENOENT,
-                    errno.ENODEV,
-                ):  # gone before, or while it was read
-                    raise
-                return False
-    return False
-
-
-def _read_path(path: str) -> bytes:
-    fd = posix.open(path, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC)
-    try:
-        return posix.read(fd, 16).strip()
-    finally:
-        posix.close(fd)
+    return stats.stats(from_record(kept))
 
 
 def kill_all(kept: dict[str, Any], signal: int) -> None:

@@ -72,6 +72,16 @@ def subgroups(dir_fd: int) -> list[str]:
         return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
+def files(dir_fd: int) -> list[str]:
+    """The names in the directory that are no groups."""
+    fd = reopen(dir_fd)
+    try:
+        with posix.scandir(fd) as entries:
+            return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+    finally:
+        posix.close(fd)
+
+
 def every(dir_fd: int) -> Iterator[int]:
     """A handle on each group beneath `dir_fd` and on itself, deepest first; valid until the next one.
 

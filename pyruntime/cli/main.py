@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 VERBS = (
     "create",
     "delete",
+    "events",
     "exec",
     "features",
     "kill",
@@ -30,6 +31,7 @@ VERBS = (
     "spec",
     "start",
     "state",
+    "stats",
     "update",
 )
 GLOBALS = (

@@ -59,13 +59,12 @@ def _is_line(text: str) -> bool:
 
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     rdt = spec["linux"].get("intelRdt") or {}
-    name = rdt.get("closID") or site.container_id
+    name, monitor = groups_of(rdt, site.container_id)
     if name != resctrl.ROOT and not _is_name(name):
         raise StepError(
             f"intelRdt without closID ({POINTER}): the container's id `{name}` is the name of no resctrl group",
             POINTER,
         )
-    monitor = site.container_id if rdt.get("enableMonitoring") else ""
     if not site.exec:
         yield Step(
             moments.CGROUP,
@@ -79,6 +78,22 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         f"join the resctrl group `{name}`",
         run=lambda host: _join(name, monitor, host, exec_=site.exec),
     )
+
+
+def groups_of(rdt: dict[str, Any], container_id: str) -> tuple[str, str]:
+    """(group, monitoring group in it or "")."""
+    return rdt.get("closID") or container_id, container_id if rdt.get("enableMonitoring") else ""
+
+
+def stats(spec: dict[str, Any], container_id: str) -> dict[str, Any]:
+    """For `events`; nothing where nothing was asked for, or is there any more."""
+    rdt = (spec.get("linux") or {}).get("intelRdt")
+    groups = None if rdt is None else resctrl.find()
+    if rdt is None or groups is None:
+        return {}
+    with groups:
+        name, monitor = groups_of(rdt, container_id)
+        return groups.stats(name, monitor) if groups.has(name) else {}
 
 
 def lines(rdt: dict[str, Any]) -> list[str]:

@@ -149,6 +149,5 @@ def _signal_all(record: dict[str, Any], number: int) -> None:
 
 def _thaw(record: dict[str, Any]) -> None:
     """On v1 SIGKILL reaches a paused process only when it is let run."""
-    driver = _driver()
-    if record.get("cgroup") and driver.is_frozen(record["cgroup"]):
-        driver.thaw(record["cgroup"])
+    if status.is_frozen(record):
+        _driver().thaw(record["cgroup"])

@@ -26,7 +26,7 @@ def end(record: dict[str, Any]) -> None:
             signals.send(pidfd, signals.KILL, record)
         except errors.WrongStatus:
             return
-        if record.get("cgroup") and status.is_frozen(record):
+        if status.is_frozen(record):
             from pyruntime.cgroup import driver
 
             driver.thaw(record["cgroup"])

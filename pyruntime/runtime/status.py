@@ -50,9 +50,9 @@ def is_alive(record: dict[str, Any]) -> bool:
 def is_frozen(record: dict[str, Any]) -> bool:
     if not record.get("cgroup"):
         return False
-    from pyruntime.cgroup import driver
+    from pyruntime.cgroup import frozen
 
-    return driver.is_frozen(record["cgroup"])
+    return frozen.is_frozen(record["cgroup"])
 
 
 def document(record: dict[str, Any], now: str) -> dict[str, Any]:

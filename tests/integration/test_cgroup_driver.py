@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from pyruntime import errors
-from pyruntime.cgroup import detect, driver
+from pyruntime.cgroup import detect, driver, frozen
 from pyruntime.cgroup.group import Cgroup
 from tests.lib import kernel
 from tests.lib.box import unique_id
@@ -151,11 +151,11 @@ def test_a_frozen_group_is_refused(maker: Maker) -> None:
     cgroup = maker.prepare("/" + name, {})
     kept = driver.record(cgroup)
     driver.freeze(kept)
-    assert driver.is_frozen(kept)
+    assert frozen.is_frozen(kept)
     with pytest.raises(errors.StepError, match="container's cgroup unexpectedly frozen"):
         maker.prepare("/" + name, {})
     driver.thaw(kept)
-    assert not driver.is_frozen(kept)
+    assert not frozen.is_frozen(kept)
 
 
 def test_a_group_frozen_with_its_parent_does_not_count_as_paused(maker: Maker) -> None:
@@ -163,7 +163,7 @@ def test_a_group_frozen_with_its_parent_does_not_count_as_paused(maker: Maker) -
     parent = maker.prepare("/" + name, {})
     kept = driver.record(maker.prepare(f"/{name}/child", {}))
     driver.freeze(driver.record(parent))
-    assert not driver.is_frozen(kept)
+    assert not frozen.is_frozen(kept)
     driver.thaw(driver.record(parent))
 
 
@@ -346,7 +346,7 @@ def test_a_signal_to_all(maker: Maker) -> None:
     driver.kill_all(kept, signal.SIGTERM)
     assert [ended(child) for child in children] == [-signal.SIGTERM] * 3
     assert (deaf.poll(), outside.poll()) == (None, None)
-    assert not driver.is_frozen(kept)
+    assert not frozen.is_frozen(kept)
     driver.kill_all(kept, signal.SIGKILL)
     assert ended(deaf) == -signal.SIGKILL
     driver.kill_all(kept, signal.SIGKILL)
@@ -358,7 +358,7 @@ def test_a_paused_container_keeps_still_but_for_kill(maker: Maker) -> None:
     child = maker.child_in(*cgroup.paths.values())
     driver.freeze(kept)
     driver.kill_all(kept, signal.SIGTERM)
-    assert driver.is_frozen(kept)
+    assert frozen.is_frozen(kept)
     driver.kill_all(kept, signal.SIGKILL)
     assert ended(child) in (-signal.SIGTERM, -signal.SIGKILL)
 
@@ -389,6 +389,6 @@ def test_questions_about_a_group_that_is_gone(maker: Maker) -> None:
     kept = driver.record(maker.prepare("/" + unique_id(), {}))
     maker.release()
     assert driver.pids(kept) == []
-    assert not driver.is_frozen(kept)
+    assert not frozen.is_frozen(kept)
     driver.kill_all(kept, signal.SIGKILL)
     driver.thaw(kept)

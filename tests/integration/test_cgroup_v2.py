@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pyruntime import errors
-from pyruntime.cgroup import detect, driver
+from pyruntime.cgroup import detect, driver, frozen
 from pyruntime.cgroup.group import Cgroup
 from pyruntime.cgroup.v2 import attachment, devices
 from pyruntime.kernel import bpf
@@ -258,9 +258,9 @@ def test_pausing_signals_and_removal(made: Made) -> None:
     one, other = sleeper(cgroup.paths[""]), sleeper(cgroup.paths[""])
     assert sorted(driver.pids(kept)) == sorted((one.pid, other.pid))
     driver.freeze(kept)
-    assert driver.is_frozen(kept)
+    assert frozen.is_frozen(kept)
     driver.thaw(kept)
-    assert not driver.is_frozen(kept)
+    assert not frozen.is_frozen(kept)
     with pytest.raises(errors.StepError, match=r"not empty: 2 process\(es\) found"):
         made.prepare(cgroup.relative[""], {})
     one.communicate()

@@ -15,6 +15,17 @@ THROTTLES = (
     ("throttleReadIOPSDevice", "blkio.throttle.read_iops_device"),
     ("throttleWriteIOPSDevice", "blkio.throttle.write_iops_device"),
 )
+COUNTERS = ("bfq.", "", "throttle.")
+COUNTED = (
+    ("ioServiceBytesRecursive", "io_service_bytes"),
+    ("ioServicedRecursive", "io_serviced"),
+    ("ioQueueRecursive", "io_queued"),
+    ("ioServiceTimeRecursive", "io_service_time"),
+    ("ioWaitTimeRecursive", "io_wait_time"),
+    ("ioMergedRecursive", "io_merged"),
+    ("ioTimeRecursive", "time"),
+    ("sectorsRecursive", "sectors"),
+)
 LISTS = ("weightDevice", *(key for key, _ in THROTTLES))
 
 
@@ -52,3 +63,30 @@ def _weights(dir_fd: int, block: Mapping[str, Any]) -> None:
             if value := row.get(key):
                 pointer = f"/blockIO/weightDevice/{index}/{key}"
                 knob.set_value(dir_fd, name, f"{node} {value}", name, pointer)
+
+
+def stats(dir_fd: int) -> dict[str, list[dict[str, Any]]]:
+    """From the first scheduler that counts, the throttling layer last: it counts whatever the scheduler is."""
+    from pyruntime.cgroup import reading
+
+    for prefix in COUNTERS:
+        found = {}
+        for key, name in COUNTED:
+            text = reading.text(dir_fd, f"blkio.{prefix}{name}_recursive")
+            if text is not None and (rows := entries(text)):
+                found[key] = rows
+        if found:
+            return found
+    return {}
+
+
+def entries(text: str) -> list[dict[str, Any]]:
+    """Lines `MAJOR:MINOR [OPERATION] NUMBER`; the last one, `Total NUMBER`, is of no device."""
+    found = []
+    for line in text.splitlines():
+        node, *operation, value = line.split()
+        major, colon, minor = node.partition(":")
+        if colon:
+            row = {"major": int(major), "minor": int(minor), "op": "".join(operation)}
+            found.append(row | {"value": int(value)})
+    return found

@@ -91,3 +91,36 @@ def _set_shares(dir_fd: int, shares: int) -> None:
 
 def _set(dir_fd: int, name: str, value: int, key: str) -> None:
     knob.set_value(dir_fd, name, str(value), f"cpu {key}", f"/cpu/{key}")
+
+
+def stats(dir_fd: int) -> dict[str, int]:
+    """How often the quota ran out, and for how long (ns)."""
+    from pyruntime.cgroup import reading
+
+    found = reading.pairs(dir_fd, "cpu.stat")
+    return reading.known(
+        periods=found.get("nr_periods"),
+        throttledPeriods=found.get("nr_throttled"),
+        throttledTime=found.get("throttled_time"),
+    )
+
+
+def usage(dir_fd: int) -> dict[str, Any]:
+    """Processor time in ns, from the controller cpuacct, which has no limits; user and kernel it counts in ticks."""
+    import posix
+
+    from pyruntime.cgroup import reading
+
+    tick_ns = 1_000_000_000 // posix.sysconf("SC_CLK_TCK")
+    ticks = reading.pairs(dir_fd, "cpuacct.stat")
+    found: dict[str, Any] = {"total": reading.number(dir_fd, "cpuacct.usage") or 0}
+    found["percpu"] = reading.numbers(dir_fd, "cpuacct.usage_percpu")
+    rows = (reading.text(dir_fd, "cpuacct.usage_all") or "").splitlines()
+    each = [line.split() for line in rows[1:]]
+    if each:  # title: cpu user system
+        found["percpu_kernel"] = [int(row[2]) for row in each]
+        found["percpu_user"] = [int(row[1]) for row in each]
+    return found | {
+        "kernel": ticks.get("system", 0) * tick_ns,
+        "user": ticks.get("user", 0) * tick_ns,
+    }

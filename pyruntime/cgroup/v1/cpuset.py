@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 FILES = (("cpuset.cpus", "cpus"), ("cpuset.mems", "mems"))
+SWITCHES = (
+    "cpu_exclusive", "mem_hardwall", "mem_exclusive", "memory_migrate", "memory_spread_page", "memory_spread_slab",
+    "memory_pressure", "sched_load_balance", "sched_relax_domain_level",
+)  # fmt: skip
 
 
 def inherit(dir_fd: int, above: Mapping[str, str]) -> dict[str, str]:
@@ -41,3 +45,12 @@ def apply(dir_fd: int, resources: Mapping[str, Any], above: Mapping[str, str]) -
             knob.set_value(dir_fd, name, asked, f"cpuset {key}", f"/cpu/{key}")
         elif not knob.read(dir_fd, name):
             knob.set_value(dir_fd, name, above[name], f"cpuset {key}", f"/cpu/{key}")
+
+
+def stats(dir_fd: int) -> dict[str, Any]:
+    """The lists as numbers, and the switches."""
+    from pyruntime.cgroup import reading
+
+    switches = {key: reading.number(dir_fd, f"cpuset.{key}") for key in SWITCHES}
+    lists = {key: reading.ranges(dir_fd, name) for name, key in FILES}
+    return lists | reading.known(**switches)

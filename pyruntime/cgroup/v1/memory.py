@@ -118,3 +118,26 @@ def _set_limit(dir_fd: int, limit: int) -> None:
             "/linux/resources/memory/limit",
             errno=errno.EBUSY,
         ) from error
+
+
+def stats(dir_fd: int) -> dict[str, Any]:
+    """Four pairs of usage and limit in bytes, and memory.stat as it stands."""
+    from pyruntime.cgroup import reading
+
+    raw = reading.pairs(dir_fd, "memory.stat")
+    found: dict[str, Any] = reading.known(cache=raw.get("cache"))
+    for key, prefix in (
+        ("usage", ""),
+        ("swap", "memsw."),
+        ("kernel", "kmem."),
+        ("kernelTCP", "kmem.tcp."),
+    ):
+        row = reading.known(
+            limit=reading.number(dir_fd, f"memory.{prefix}limit_in_bytes"),
+            usage=reading.number(dir_fd, f"memory.{prefix}usage_in_bytes"),
+            max=reading.number(dir_fd, f"memory.{prefix}max_usage_in_bytes"),
+            failcnt=reading.number(dir_fd, f"memory.{prefix}failcnt"),
+        )
+        if row:
+            found[key] = row
+    return found | {"raw": raw}

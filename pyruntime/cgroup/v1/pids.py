@@ -19,3 +19,14 @@ def apply(dir_fd: int, resources: Mapping[str, Any]) -> None:
     knob.set_value(
         dir_fd, "pids.max", "max" if limit < 0 else str(limit), "pids limit", "/pids/limit"
     )
+
+
+def stats(dir_fd: int) -> dict[str, int]:
+    """How many processes and threads, and how many there may be; without a limit there is none."""
+    from pyruntime.cgroup import reading
+
+    limit = reading.number(dir_fd, "pids.max")
+    return reading.known(
+        current=reading.number(dir_fd, "pids.current"),
+        limit=None if limit == reading.NO_LIMIT else limit,
+    )

@@ -76,3 +76,27 @@ def apply_set(dir_fd: int, resources: Mapping[str, Any]) -> None:
 
 def _set(dir_fd: int, name: str, value: str, key: str) -> None:
     knob.set_value(dir_fd, name, value, f"cpu {key}", f"/cpu/{key}")
+
+
+def stats(dir_fd: int) -> dict[str, Any]:
+    """cpu.stat as v1 would say it, in ns; it is there without the controller too, without throttling then."""
+    from pyruntime.cgroup import reading
+
+    found = reading.pairs(dir_fd, "cpu.stat")
+    usage = [found.get(f"{name}_usec", 0) * 1000 for name in ("usage", "system", "user")]
+    throttled = found.get("throttled_usec")
+    return {
+        "usage": dict(zip(("total", "kernel", "user"), usage, strict=True)),
+        "throttling": reading.known(
+            periods=found.get("nr_periods"),
+            throttledPeriods=found.get("nr_throttled"),
+            throttledTime=None if throttled is None else throttled * 1000,
+        ),
+    }
+
+
+def set_stats(dir_fd: int) -> dict[str, list[int]]:
+    """What is in force: the container's own lists are empty where they are the parent's."""
+    from pyruntime.cgroup import reading
+
+    return {key: reading.ranges(dir_fd, f"cpuset.{key}.effective") for key in ("cpus", "mems")}

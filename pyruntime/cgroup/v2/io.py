@@ -19,6 +19,14 @@ THROTTLES = (
     ("throttleReadIOPSDevice", "riops"),
     ("throttleWriteIOPSDevice", "wiops"),
 )
+COUNTED = {
+    "rbytes": ("ioServiceBytesRecursive", "Read"),
+    "wbytes": ("ioServiceBytesRecursive", "Write"),
+    "dbytes": ("ioServiceBytesRecursive", "Discard"),
+    "rios": ("ioServicedRecursive", "Read"),
+    "wios": ("ioServicedRecursive", "Write"),
+    "dios": ("ioServicedRecursive", "Discard"),
+}
 
 
 def weight(block_weight: int) -> int:
@@ -53,3 +61,25 @@ def _weights(dir_fd: int, block: Mapping[str, Any]) -> None:
             text = f"{row['major']}:{row['minor']} {value}"
             name = "io.bfq.weight" if bfq else "io.weight"
             knob.set_value(dir_fd, name, text, "block IO weight", f"{pointer}/weight")
+
+
+def stats(dir_fd: int) -> dict[str, list[dict[str, Any]]]:
+    """io.stat in v1's tables."""
+    from pyruntime.cgroup import reading
+
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in (reading.text(dir_fd, "io.stat") or "").splitlines():
+        node, *fields = line.split()
+        major, _, minor = node.partition(":")
+        for field in fields:
+            name, _, value = field.partition("=")
+            if name in COUNTED and value.isdecimal():
+                table, operation = COUNTED[name]
+                row = {
+                    "major": int(major),
+                    "minor": int(minor),
+                    "op": operation,
+                    "value": int(value),
+                }
+                found.setdefault(table, []).append(row)
+    return found

@@ -72,3 +72,27 @@ def _set_swap(dir_fd: int, swap: int) -> None:
 
 def _text(value: int) -> str:
     return NO_LIMIT if value == -1 else str(value)
+
+
+def stats(dir_fd: int) -> dict[str, Any]:
+    """As v1 would say it: `swap` is memory plus swap. failcnt is how often the limit was hit (memory.events)."""
+    from pyruntime.cgroup import reading
+
+    raw = reading.pairs(dir_fd, "memory.stat")
+    found: dict[str, Any] = reading.known(cache=raw.get("file"))
+    limit = reading.number(dir_fd, "memory.max")
+    usage = reading.number(dir_fd, "memory.current")
+    if limit is None or usage is None:
+        return found | {"raw": raw}  # no memory controller here
+    hits = reading.pairs(dir_fd, "memory.events").get("max", 0)
+    peak = reading.number(dir_fd, "memory.peak")  # Linux 5.19
+    found["usage"] = reading.known(limit=limit, usage=usage, max=peak, failcnt=hits)
+    swap = reading.number(dir_fd, "memory.swap.current")
+    swap_limit = reading.number(dir_fd, "memory.swap.max")
+    if swap is not None and swap_limit is not None:
+        both = min(limit + swap_limit, reading.NO_LIMIT)
+        swap_hits = reading.pairs(dir_fd, "memory.swap.events").get("max", 0)
+        found["swap"] = {"limit": both, "usage": usage + swap, "failcnt": swap_hits}
+    found["kernel"] = {"limit": 0, "usage": raw.get("kernel", 0), "failcnt": 0}
+    found["kernelTCP"] = {"limit": 0, "usage": raw.get("sock", 0), "failcnt": 0}
+    return found | {"raw": raw}

@@ -10,6 +10,7 @@ import pytest
 
 from pyruntime import features, resctrl
 from pyruntime.errors import PyruntimeError, StepError
+from pyruntime.features import intel_rdt
 from pyruntime.plan import moments
 from tests.lib.fakeresctrl import FakeResctrl
 from tests.lib.plans import executed, findings, planned, spec
@@ -306,3 +307,18 @@ def test_features() -> None:
         "schemata": True,
         "monitoring": True,
     }
+
+
+def test_statistics_of_the_containers_own_group(tree: FakeResctrl) -> None:
+    """By its name or the container's; nothing where none was asked for or it is gone."""
+    (tree.root / "info" / "L3").mkdir()
+    tree.group("web", "    L3:0=f\n")
+    tree.group("gold", "    L3:0=ff\n")
+    rdt: dict[str, Any] = {"linux": {"intelRdt": {}}}
+    assert intel_rdt.stats(rdt, "web")["l3_cache_schema"] == "L3:0=f"
+    rdt["linux"]["intelRdt"]["closID"] = "gold"
+    assert intel_rdt.stats(rdt, "web")["l3_cache_schema"] == "L3:0=ff"
+    assert intel_rdt.stats({"linux": {"intelRdt": {}}}, "other") == {}
+    assert intel_rdt.stats({"linux": {}}, "web") == {}
+    tree.mounted = False
+    assert intel_rdt.stats(rdt, "web") == {}

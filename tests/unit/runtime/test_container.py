@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pyruntime import errors
-from pyruntime.cgroup import driver
+from pyruntime.cgroup import driver, frozen
 from pyruntime.runtime import container as verbs
 from pyruntime.runtime.store import Store
 from tests.unit.runtime.fakes import FakeContainer
@@ -23,7 +23,7 @@ def cgroup(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     calls: list[tuple[object, ...]] = []
     monkeypatch.setattr(driver, "kill_all", lambda kept, number: calls.append(("kill", number)))
     monkeypatch.setattr(driver, "thaw", lambda kept: calls.append(("thaw",)))
-    monkeypatch.setattr(driver, "is_frozen", lambda kept: True)
+    monkeypatch.setattr(frozen, "is_frozen", lambda kept: True)
     return calls
 
 

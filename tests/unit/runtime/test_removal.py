@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pyruntime import errors
-from pyruntime.cgroup import driver
+from pyruntime.cgroup import driver, frozen
 from pyruntime.lib.log import Log
 from pyruntime.runtime import container as verbs
 from pyruntime.runtime import ending, holdings, hooks, removal
@@ -25,7 +25,7 @@ def released(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the cgroup driver was given to release."""
     given: list[dict[str, Any]] = []
     monkeypatch.setattr(driver, "release", given.append)
-    monkeypatch.setattr(driver, "is_frozen", lambda kept: False)
+    monkeypatch.setattr(frozen, "is_frozen", lambda kept: False)
     return given
 
 
@@ -265,7 +265,7 @@ def test_an_init_that_does_not_end(
 
 def test_a_paused_init_is_thawed(container: FakeContainer, monkeypatch: pytest.MonkeyPatch) -> None:
     thawed: list[object] = []
-    monkeypatch.setattr(driver, "is_frozen", lambda kept: True)
+    monkeypatch.setattr(frozen, "is_frozen", lambda kept: True)
     monkeypatch.setattr(driver, "thaw", thawed.append)
     container.spawn("running", cgroup=CGROUP)
     ending.end(container.record)

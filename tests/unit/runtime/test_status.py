@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyruntime.cgroup import driver
+from pyruntime.cgroup import frozen
 from pyruntime.runtime import status
 from tests.unit.runtime.fakes import FakeContainer
 
@@ -69,9 +69,9 @@ def test_creating_without_an_init_is_decided_by_the_lock(container: FakeContaine
 
 
 def test_paused(container: FakeContainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    frozen = {"mode": "v1", "groups": {}}
-    monkeypatch.setattr(driver, "is_frozen", lambda kept: kept is frozen)
-    assert now(container.spawn("running", cgroup=frozen)) == "paused"
+    paused = {"mode": "v1", "groups": {}}
+    monkeypatch.setattr(frozen, "is_frozen", lambda kept: kept is paused)
+    assert now(container.spawn("running", cgroup=paused)) == "paused"
     container.record["status"] = "created"
     assert now(container) == "paused"
     container.record["status"] = "creating"
