@@ -1,4 +1,7 @@
-"""ociVersion, annotations (config.md): opaque strings, shown by `state` and given to hooks; none of them changes behaviour."""
+"""ociVersion, annotations (config.md): opaque strings, shown by `state` and given to hooks.
+
+None of them changes behaviour but `org.systemd.property.NAME`, and that with the systemd cgroup manager only
+(cgroup/systemd/variants.py)."""
 
 from __future__ import annotations
 
@@ -35,5 +38,5 @@ def report() -> dict[str, Any]:
             "mountExtensions": {"idmap": {"enabled": False}},
         },
         "annotations": {"io.pyruntime.version": __version__},
-        "potentiallyUnsafeConfigAnnotations": [],
+        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property."],
     }

@@ -47,6 +47,8 @@ class Creation:
         self.bundle, self.data, self.spec = _read_bundle(request.bundle, self.warnings)
         _check_terminal(request, self.spec)
         features.reach(self.spec)
+        if request.cgroup_manager == "systemd":
+            driver.reach_systemd()
         if not calls.permitted_capabilities() >> CAP_SYS_ADMIN & 1:
             from pyruntime.runtime import rootless
 
@@ -81,8 +83,12 @@ class Creation:
         look_around(site)
         site.layout = detect.layout()
         site.cgroups = request.cgroup_manager != "disabled"
-        if site.cgroups and (not site.privileged or site.in_user_namespace):
-            path = (spec.get("linux") or {}).get("cgroupsPath")
+        path = (spec.get("linux") or {}).get("cgroupsPath")
+        if request.cgroup_manager == "systemd":
+            annotations = spec.get("annotations") or {}
+            user = not site.privileged or site.in_user_namespace
+            site.scope = driver.scope(path, site.container_id, annotations, user=user)
+        elif site.cgroups and (not site.privileged or site.in_user_namespace):
             site.cgroup_obstacle = driver.obstacle(site.layout, path, site.container_id)
         check_preserved(site.preserve_fds)
         return site

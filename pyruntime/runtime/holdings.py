@@ -38,6 +38,10 @@ def _release_of(entry: Entry, holding: dict[str, Any]) -> Callable[[dict[str, An
         from pyruntime.cgroup import driver
 
         return driver.release
+    if holding.get("kind") == "systemd":
+        from pyruntime.cgroup import driver
+
+        return driver.release_unit
     if holding.get("kind") == "resctrl":
         from pyruntime import resctrl
 

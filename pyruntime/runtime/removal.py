@@ -21,6 +21,10 @@ def delete(root: str, container_id: str, log: Log, *, force: bool) -> None:
     """Ends what still runs, if that is allowed, and gives back everything that was made for the container."""
     try:
         entry = Store(root).open(container_id)
+        if entry.may_hold("systemd"):
+            from pyruntime.cgroup import driver
+
+            driver.reach_to_release()
         if force:
             # Before waiting for the lock: a create or start under way ends when its init does.
             _end_quietly(entry)
@@ -121,3 +125,5 @@ def _release(entry: Entry, record: dict[str, Any] | None, log: Log, *, force: bo
         from pyruntime.cgroup import driver
 
         driver.release(record["cgroup"])
+        if record["cgroup"].get("systemd"):
+            driver.release_unit(record["cgroup"]["systemd"])
