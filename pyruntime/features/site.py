@@ -72,9 +72,8 @@ class Site:
         self._procfs: Any = None
         self.procfs_lent = -1  # the number of the host's own procfs in the init, if it is given
         self.needs_procfs = False
-        self.mount_ids: list[
-            tuple[str, str, Reg]
-        ] = []  # destination, pointer, mount id: for the final check
+        # Destination, pointer, mount id: for the final check.
+        self.mount_ids: list[tuple[str, str, Reg]] = []
         self.created: set[str] = set()  # namespaces made new
         self.joined: dict[str, str] = {}  # namespaces joined, with their paths
         self.hook_state: dict[str, Buffer] = {}

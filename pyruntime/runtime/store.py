@@ -326,13 +326,6 @@ class Entry:
             found.append(holding)
         return found[::-1]
 
-    def may_hold(self, kind: str) -> bool:
-        """Whether there may be a holding of that kind; a look at the bytes, wrong only for the better."""
-        try:
-            return f'"{kind}"'.encode() in files.read_file("holdings", MAX_RECORD_BYTES, self.fd)
-        except OSError:
-            return False  # said by `holdings`
-
     def save_config(self, data: bytes) -> None:
         """The bytes as they were read from the bundle."""
         files.write_new(self.fd, "config.json", data)

@@ -100,8 +100,6 @@ def test_run_with_its_own_options(requests: Requests) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--systemd-cgroup"], "cannot ask systemd"),
-        (["--cgroup-manager=systemd"], "cannot ask systemd"),
         (["--cgroup-manager=x"], "unknown cgroup manager `x`"),
     ],
 )
