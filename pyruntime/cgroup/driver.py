@@ -92,12 +92,17 @@ def reach_for(kept: Mapping[str, Any] | None) -> None:
 
 
 def scope(
-    cgroups_path: str | None, container_id: str, annotations: Mapping[str, str], *, user: bool
+    layout: Layout,
+    cgroups_path: str | None,
+    container_id: str,
+    annotations: Mapping[str, str],
+    *,
+    user: bool,
 ) -> Scope:
     """The systemd unit the container will have; systemd is there and answers, and nothing was started yet."""
     from pyruntime.cgroup.systemd import scope
 
-    return scope.Scope(cgroups_path, container_id, annotations, user=user)
+    return scope.Scope(layout, cgroups_path, container_id, annotations, user=user)
 
 
 def release_unit(holding: Mapping[str, Any]) -> None:

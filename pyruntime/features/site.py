@@ -72,8 +72,7 @@ class Site:
         self._procfs: Any = None
         self.procfs_lent = -1  # the number of the host's own procfs in the init, if it is given
         self.needs_procfs = False
-        # Destination, pointer, mount id: for the final check.
-        self.mount_ids: list[tuple[str, str, Reg]] = []
+        self.mount_ids: list[tuple[str, str, Reg]] = []  # destination, pointer; for the final check
         self.created: set[str] = set()  # namespaces made new
         self.joined: dict[str, str] = {}  # namespaces joined, with their paths
         self.hook_state: dict[str, Buffer] = {}

@@ -87,7 +87,7 @@ class Creation:
         if request.cgroup_manager == "systemd":
             annotations = spec.get("annotations") or {}
             user = not site.privileged or site.in_user_namespace
-            site.scope = driver.scope(path, site.container_id, annotations, user=user)
+            site.scope = driver.scope(site.layout, path, site.container_id, annotations, user=user)
         elif site.cgroups and (not site.privileged or site.in_user_namespace):
             site.cgroup_obstacle = driver.obstacle(site.layout, path, site.container_id)
         check_preserved(site.preserve_fds)

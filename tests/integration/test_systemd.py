@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.lib.box import Box, unique_id
 from tests.lib.bundle import Bundle
-from tests.lib.groups import V2, chosen, hierarchies
-from tests.lib.person import Person, PersonBox, rootless
-from tests.lib.units import PREFIX, RUNNING, UnitBox, is_loaded, needs_systemd, show, systemctl
-
-MIB = 1 << 20
-Values = dict[str, str]
-
-
-@contextmanager
-def created(bundle: Bundle, slice_: str = "", *words: str) -> Iterator[UnitBox]:
-    """In the unit `pt-ID.scope`, which is gone afterwards."""
-    with UnitBox(bundle.inside(*(words or ("pause",)))) as box:
-        bundle.set("linux.cgroupsPath", f"{slice_}:pt:{box.id}")
-        box.create()
-        yield box
-        unit = box.unit
-    assert not is_loaded(unit)
+from tests.lib.groups import V2, hierarchies
+from tests.lib.person import Person, PersonBox, own, rootless
+from tests.lib.spaces import map_users
+from tests.lib.units import (
+    PREFIX,
+    RUNNING,
+    UnitBox,
+    created,
+    is_loaded,
+    needs_systemd,
+    show,
+    systemctl,
+)
 
 
 @pytest.mark.skipif(RUNNING, reason="systemd runs here")
@@ -101,73 +93,6 @@ def test_a_slice_as_the_unit(bundle: Bundle) -> None:
     assert show(f"{box.id}.slice", "ActiveState")["ActiveState"] == "inactive"
 
 
-LIMITS: list[tuple[dict[str, Any], Values, Values, Values]] = [
-    # resources, what systemd says on v2, the files of v1, those of v2
-    (
-        {"memory": {"limit": 64 * MIB, "reservation": 32 * MIB}},
-        {"MemoryMax": str(64 * MIB)},
-        {"memory.limit_in_bytes": str(64 * MIB), "memory.soft_limit_in_bytes": str(32 * MIB)},
-        {"memory.max": str(64 * MIB), "memory.low": str(32 * MIB)},
-    ),
-    ({"pids": {"limit": 33}}, {"TasksMax": "33"}, {"pids.max": "33"}, {"pids.max": "33"}),
-    (
-        {"cpu": {"quota": 12000, "period": 50000}},
-        {"CPUQuotaPerSecUSec": "240ms", "CPUQuotaPeriodUSec": "50ms"},
-        {"cpu.cfs_quota_us": "12000", "cpu.cfs_period_us": "50000"},
-        {"cpu.max": "12000 50000"},
-    ),
-    (
-        {"cpu": {"cpus": "0", "mems": "0"}},
-        {"AllowedCPUs": "0", "AllowedMemoryNodes": "0"},
-        {"cpuset.cpus": "0", "cpuset.mems": "0"},
-        {"cpuset.cpus": "0", "cpuset.mems": "0"},
-    ),
-    (
-        {"cpu": {"shares": 262144}},
-        {"CPUWeight": "10000"},
-        {"cpu.shares": "262144"},
-        {"cpu.weight": "10000"},
-    ),
-]
-
-
-def shown(resources: dict[str, Any], v2: Values) -> Values:
-    """What systemd says of it; on v1 it has other words for some."""
-    if V2:
-        return v2
-    if "memory" in resources:
-        return {"MemoryLimit": v2["MemoryMax"]}
-    return {"CPUShares": "262144"} if "CPUWeight" in v2 else v2
-
-
-@needs_systemd
-@pytest.mark.covers("linux.resources.memory", "linux.resources.cpu", "linux.resources.pids")
-@pytest.mark.parametrize(("resources", "properties", "v1", "v2"), LIMITS)
-def test_limits(
-    bundle: Bundle, resources: dict[str, Any], properties: Values, v1: Values, v2: Values
-) -> None:
-    """By properties and by files; a reload of systemd's leaves them."""
-    expected = chosen(v1, v2)
-    assert expected is not None
-    wanted = shown(resources, properties)
-    with created(bundle.set("linux.resources", resources)) as box:
-        assert box.show(*wanted) == wanted
-        assert {name: box.read(name) for name in expected} == dict(expected)
-        systemctl("daemon-reload")
-        assert box.show(*wanted) == wanted
-        assert {name: box.read(name) for name in expected} == dict(expected)
-
-
-@needs_systemd
-def test_limits_stand_before_the_first_hook(bundle: Bundle, tmp_path: Path) -> None:
-    script = 'read -r state; pid=${state#*\\"pid\\":}; cat /proc/${pid%%[!0-9 ]*}/cgroup >"$1"'
-    hook = {"path": "/bin/sh", "args": ["sh", "-c", script, "sh", str(tmp_path / "seen")]}
-    bundle.set("hooks", {"createRuntime": [hook]}).set("linux.resources", {"pids": {"limit": 33}})
-    with created(bundle) as box:
-        seen = (tmp_path / "seen").read_text()
-        assert f"/system.slice/{box.unit}\n" in seen
-
-
 @needs_systemd
 def test_a_whole_life(bundle: Bundle) -> None:
     """Only create is told of systemd."""
@@ -202,45 +127,6 @@ def test_in_a_user_namespace(mapped: Bundle) -> None:
         assert box.show("ControlGroup")["ControlGroup"] == f"/system.slice/{box.unit}"
         assert box.read("pids.max") == "33"
         box.start()
-
-
-@needs_systemd
-def test_update(bundle: Bundle) -> None:
-    with created(bundle.set("linux.resources", {"memory": {"limit": 64 * MIB}})) as box:
-        box.start()
-        box.call("update", "--memory", "96m", "--pids-limit", "44", box.id, check=True)
-        wanted = {"MemoryMax" if V2 else "MemoryLimit": str(96 * MIB), "TasksMax": "44"}
-        assert box.show(*wanted) == wanted
-        file = "memory.max" if V2 else "memory.limit_in_bytes"
-        assert (box.read(file), box.read("pids.max")) == (str(96 * MIB), "44")
-        systemctl("daemon-reload")
-        assert (box.read(file), box.read("pids.max")) == (str(96 * MIB), "44")
-
-
-@needs_systemd
-def test_update_by_a_document_on_stdin(bundle: Bundle) -> None:
-    """It is read once, by whoever carries it out."""
-    with created(bundle) as box:
-        box.start()
-        reader, writer = os.pipe()
-        os.write(writer, b'{"pids": {"limit": 44}}')
-        os.close(writer)
-        box.stdin = reader
-        box.call("update", "--resources", "-", box.id, check=True)
-        os.close(reader)
-        assert box.read("pids.max") == "44"
-
-
-@needs_systemd
-def test_a_refused_update_changes_nothing(bundle: Bundle) -> None:
-    with created(bundle.set("linux.resources", {"pids": {"limit": 33}})) as box:
-        box.start()
-        flags = ["--pids-limit", "44", "--memory", "64m", "--cpuset-cpus", "9999"]
-        outcome = box.call("update", *flags, box.id)
-        assert outcome.code == 1 and "Traceback" not in outcome.message, str(outcome)
-        memory = "MemoryMax" if V2 else "MemoryLimit"
-        assert box.show("TasksMax", memory) == {"TasksMax": "33", memory: "infinity"}
-        assert box.read("pids.max") == "33"
 
 
 @needs_systemd
@@ -333,35 +219,6 @@ def test_a_unit_that_systemd_has_stopped(bundle: Bundle) -> None:
         box.delete()
 
 
-KMSG = {"type": "c", "major": 1, "minor": 11}
-
-
-@needs_systemd
-@pytest.mark.covers("linux.resources.devices")
-@pytest.mark.parametrize("access", ["r", ""])
-def test_devices(bundle: Bundle, access: str) -> None:
-    """Before and after a reload of systemd's."""
-    rows = [{"allow": False, "access": "rwm"}]
-    if access:
-        rows.append({"allow": True, "access": access, **KMSG})
-    bundle.set("linux.resources", {"devices": rows})
-    bundle.set("linux.devices", [{"path": "/dev/log-of-kernel", **KMSG}])
-    with created(bundle) as box:
-        box.start()
-        for _ in range(2):
-            said = [
-                box.call("exec", box.id, "/inside", "open", path, how).lines[0]["errno"]
-                for path, how in (
-                    ("/dev/log-of-kernel", "r"),
-                    ("/dev/log-of-kernel", "w"),
-                    ("/dev/null", "rw"),
-                )
-            ]
-            assert said == ["" if access else "EPERM", "EPERM", ""]
-            systemctl("daemon-reload")
-        assert box.show("DevicePolicy") == {"DevicePolicy": "strict"}
-
-
 @needs_systemd
 def test_by_the_other_option(bundle: Bundle) -> None:
     with Box(bundle.inside("pause")) as box:
@@ -381,3 +238,34 @@ def test_an_ordinary_user_without_a_service_manager(person: Person) -> None:
         outcome = box.call(*words)
         assert outcome.code == 1 and "Traceback" not in outcome.message, str(outcome)
         assert "no such file or directory" in outcome.message
+
+
+def managed_user() -> Path | None:
+    """/run/user/UID of an ordinary user who has a service manager."""
+    places = [path for path in Path("/run/user").glob("*") if path.name != "0"]
+    return next((path for path in places if (path / "bus").exists()), None)
+
+
+@needs_systemd
+@pytest.mark.skipif(managed_user() is None, reason="nobody has a service manager of their own")
+@pytest.mark.skipif(not V2, reason="systemd delegates cgroup v2 to users, and nothing else")
+def test_an_ordinary_user_outside_their_own_subtree(where: Path) -> None:
+    """As in a login session: the kernel lets nobody but systemd move a process from there."""
+    runtime = managed_user()
+    assert runtime is not None
+    someone = Person(uid=int(runtime.name), name="someone")
+    bundle = map_users(Bundle(where / "bundle"), someone.single).inside("pause")
+    own(bundle.directory, someone.uid)
+    env = {"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(runtime)}
+    with UnitBox(bundle, prepare=someone.become, env=env) as box:
+        own(box.scratch, someone.uid)
+        bundle.set("linux.cgroupsPath", f":pt:{box.id}")
+        bundle.set("linux.resources", {"pids": {"limit": 33}})
+        box.create()
+        assert (
+            f"user@{someone.uid}.service/user.slice/{box.unit}\n"
+            in Path(f"/proc/{box.pid}/cgroup").read_text()
+        )
+        assert box.read("pids.max") == "33"
+        box.start()
+        box.delete("--force")

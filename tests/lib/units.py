@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.lib import facts, programs
 from tests.lib.box import Box, Outcome
+from tests.lib.bundle import Bundle
 
 RUNNING = Path("/run/systemd/system").is_dir()
 needs_systemd = pytest.mark.skipif(not RUNNING, reason="systemd does not run here")
@@ -65,3 +69,14 @@ def group_of(pid: int, controller: str) -> Path:
         return Path(v1[0] + seen[controller])
     (unified,) = [mount.point for mount in mounts.values() if mount.kind == "cgroup2"]
     return Path(unified + seen[""])
+
+
+@contextmanager
+def created(bundle: Bundle, slice_: str = "", *words: str, **options: Any) -> Iterator[UnitBox]:
+    """In the unit `pt-ID.scope`, which is gone afterwards."""
+    box = UnitBox(bundle.inside(*(words or ("pause",))), **options)
+    with box:
+        bundle.set("linux.cgroupsPath", f"{slice_}:pt:{box.id}")
+        box.create()
+        yield box
+    assert not is_loaded(box.unit)

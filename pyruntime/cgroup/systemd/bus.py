@@ -43,6 +43,7 @@ class Bus:
         self.whose = whose
         self.parser = Parser()
         self.serial = 0
+        self.peer: str | None = ""  # systemd's own name, as the bus gives it to what systemd sends
         self.removed: dict[str, str] = {}  # jobs that have ended, and how
         self.subscribed = False
         self.socket, self.has_daemon = self._connect(paths)
@@ -109,6 +110,8 @@ class Bus:
             fields = reply.header.fields
             if fields.get(HeaderFields.reply_serial) != self.serial:
                 continue
+            if address.bus_name == NAME:
+                self.peer = fields.get(HeaderFields.sender)
             if reply.header.message_type is MessageType.error:
                 text = reply.body[0] if reply.body and isinstance(reply.body[0], str) else ""
                 name = str(fields.get(HeaderFields.error_name, ""))
@@ -156,10 +159,15 @@ class Bus:
             ) from error
 
     def _note_job(self, message: Any) -> None:
-        if message.header.message_type is MessageType.signal:
-            fields, body = message.header.fields, message.body
-            if fields.get(HeaderFields.member) == "JobRemoved" and len(body) == 4:
-                self.removed[str(body[1])] = str(body[3])
+        """Only from systemd: anybody on the bus may send us a signal."""
+        fields, body = message.header.fields, message.body
+        if (
+            message.header.message_type is MessageType.signal
+            and fields.get(HeaderFields.sender) == self.peer
+            and fields.get(HeaderFields.member) == "JobRemoved"
+            and len(body) == 4
+        ):
+            self.removed[str(body[1])] = str(body[3])
 
     def _send(self, data: bytes, deadline: float) -> None:
         rest = memoryview(data)

@@ -25,12 +25,18 @@ class Scope:
 
     def __init__(
         self,
+        layout: Layout,
         cgroups_path: str | None,
         container_id: str,
         annotations: Mapping[str, str],
         *,
         user: bool,
     ) -> None:
+        if user and layout.mode != "v2":
+            raise errors.UnsupportedError(
+                "the systemd of an ordinary user has no limits to give but on cgroup v2",
+                "without --systemd-cgroup a container runs without them",
+            )
         self.user = user
         self.unit = names.unit(cgroups_path, container_id, user=user)
         self.extra = variants.properties(annotations)
@@ -115,9 +121,12 @@ class Limits:
     def change(self, resources: Mapping[str, Any], before: Mapping[str, Any]) -> None:
         """`before`: linux.resources so far, for `change_back`, and for quota and period, which need one another."""
         wanted = self._properties({**resources, "cpu": _completed(resources, before)})
-        old = dict(self._properties(before))
-        if "DevicePolicy" in old:  # its list is in two parts
-            self.undo = [row for row in self._properties(before) if row[0] == "DeviceAllow"]
+        if "devices" in resources:
+            before = {**before, "devices": before.get("devices") or []}
+        rows = self._properties(before)
+        old = dict(rows)
+        if "devices" in resources:  # a list in two parts
+            self.undo = [row for row in rows if row[0] == "DeviceAllow"]
         for name, (kind, _) in wanted:
             if name != "DeviceAllow":
                 self.undo.append((name, old.get(name) or properties.unset(name, kind)))

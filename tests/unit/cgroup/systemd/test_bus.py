@@ -18,6 +18,7 @@ from pyruntime.cgroup.systemd.bus import Bus, Refused
 
 ACCEPTED = b"DATA\r\nOK 0123456789abcdef\r\n"
 JOB = "/org/freedesktop/systemd1/job/7"
+SYSTEMD = ":1.3"
 UNIT = names.unit(None, "web", user=False)
 
 
@@ -42,7 +43,7 @@ class Server:
         self.answer()  # Hello
 
     def answer(self, signature: str = "", *body: Any) -> Server:
-        fields = {HeaderFields.reply_serial: self.serial}
+        fields = {HeaderFields.reply_serial: self.serial, HeaderFields.sender: SYSTEMD}
         self.data += message(MessageType.method_return, fields, signature, *body)
         self.serial += 1
         return self
@@ -53,8 +54,9 @@ class Server:
         self.serial += 1
         return self
 
-    def job_ends(self, result: str, job: str = JOB) -> Server:
+    def job_ends(self, result: str, job: str = JOB, sender: str = SYSTEMD) -> Server:
         fields = {
+            HeaderFields.sender: sender,
             HeaderFields.path: wire.MANAGER.object_path,
             HeaderFields.interface: wire.MANAGER.interface,
             HeaderFields.member: "JobRemoved",
@@ -107,6 +109,12 @@ def test_a_failed_unit_of_that_name_is_reset(server: Server) -> None:
         "ResetFailedUnit",
         "StartTransientUnit",
     ]
+
+
+def test_the_end_of_a_job_is_believed_of_systemd_alone(server: Server) -> None:
+    server.answer().answer().answer("o", JOB)
+    server.job_ends("failed", sender=":1.99").job_ends("done")
+    service.start(server.connect(), UNIT, [])
 
 
 def test_a_unit_of_somebody_else_is_an_error(server: Server) -> None:
