@@ -98,6 +98,15 @@ def test_run_with_its_own_options(requests: Requests) -> None:
 
 @pytest.mark.parametrize("verb", ["create", "run"])
 @pytest.mark.parametrize(
+    "words", [["--systemd-cgroup"], ["--systemd-cgroup", "--cgroup-manager=systemd"]]
+)
+def test_the_systemd_cgroup_manager(requests: Requests, verb: str, words: list[str]) -> None:
+    main.main([*words, verb, "web"])
+    assert requests[0].cgroup_manager == "systemd"
+
+
+@pytest.mark.parametrize("verb", ["create", "run"])
+@pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["--cgroup-manager=x"], "unknown cgroup manager `x`"),
