@@ -240,6 +240,10 @@ def test_an_ordinary_user_without_a_service_manager(person: Person) -> None:
         assert "no such file or directory" in outcome.message.lower()
 
 
+class TheirBox(UnitBox, PersonBox):
+    """A unit of an ordinary user's."""
+
+
 def managed_user() -> Path | None:
     """/run/user/UID of an ordinary user who has a service manager."""
     places = [path for path in Path("/run/user").glob("*") if path.name != "0"]
@@ -257,8 +261,7 @@ def test_an_ordinary_user_outside_their_own_subtree(where: Path) -> None:
     bundle = map_users(Bundle(where / "bundle"), someone.single).inside("pause")
     own(bundle.directory, someone.uid)
     env = {"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(runtime)}
-    with UnitBox(bundle, prepare=someone.become, env=env) as box:
-        own(box.scratch, someone.uid)
+    with TheirBox(bundle, someone, env=env) as box:
         bundle.set("linux.cgroupsPath", f":pt:{box.id}")
         bundle.set("linux.resources", {"pids": {"limit": 33}})
         box.create()
