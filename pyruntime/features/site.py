@@ -48,14 +48,11 @@ class Site:
         self.root_alone = False  # / is an initramfs, into whose place nothing can be pivoted
         self.root_places: list[str] = []  # what is mounted on /, known where it must be detached
         self.new_keyring = True
-        self.capabilities = (1 << 41) - 1
-        self.last_capability = 40
+        self.capabilities, self.last_capability = (1 << 41) - 1, 40
         self.layout: Any = None
         self.cgroups = True  # the container gets groups of its own
         self.cgroup_obstacle: str | None = None  # why one who may be refused can make none for it
-        self.scope: Any = (
-            None  # the systemd unit that will hold it, with the systemd cgroup manager
-        )
+        self.scope: Any = None  # the systemd unit that will hold it, if one will
         self.cgroup_relative: dict[str, str] = {}
         self.join_count = 0
         self.machine = "x86_64"  # as uname(2) names it
@@ -72,7 +69,8 @@ class Site:
         self._procfs: Any = None
         self.procfs_lent = -1  # the number of the host's own procfs in the init, if it is given
         self.needs_procfs = False
-        self.mount_ids: list[tuple[str, str, Reg]] = []  # destination, pointer; for the final check
+        # Destination, pointer, mount id: for the final check.
+        self.mount_ids: list[tuple[str, str, Reg]] = []
         self.created: set[str] = set()  # namespaces made new
         self.joined: dict[str, str] = {}  # namespaces joined, with their paths
         self.hook_state: dict[str, Buffer] = {}
