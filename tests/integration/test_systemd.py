@@ -237,7 +237,8 @@ def test_an_ordinary_user_without_a_service_manager(person: Person) -> None:
         words = ["--systemd-cgroup", "create", "--bundle", str(bundle.directory), box.id]
         outcome = box.call(*words)
         assert outcome.code == 1 and "Traceback" not in outcome.message, str(outcome)
-        assert "no such file or directory" in outcome.message.lower()
+        if V2:  # which alone systemd delegates to users
+            assert "no such file or directory" in outcome.message.lower()
 
 
 class TheirBox(UnitBox, PersonBox):
