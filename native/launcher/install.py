@@ -19,7 +19,8 @@ import build
 
 # What slow paths import; what these need in turn is followed through their metadata. pyroute2, for linux.netDevices, is
 # 5.3 of the 12 MB that are installed; it goes in whole, or its next version might want a part that was left out.
-THIRD_PARTY = ("jsonschema", "pyroute2")
+# jeepney, for the systemd cgroup manager, is 0.2 MB.
+THIRD_PARTY = ("jsonschema", "pyroute2", "jeepney")
 SKIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", "*.so", "tests", "test_*.py", "benchmarks")
 
 

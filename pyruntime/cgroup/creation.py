@@ -36,6 +36,7 @@ def prepare(
     note: Note,
     *,
     rootless: bool,
+    occupant: int = 0,
 ) -> Cgroup:
     """Makes the groups and sets the limits; `note` takes the holding before the first directory exists."""
     limits = list(setters(resources))
@@ -47,7 +48,7 @@ def prepare(
         cgroup = Cgroup(layout.mode, [])
         try:
             for hierarchy, place in places:
-                works.append(Work(hierarchy, place))
+                works.append(Work(hierarchy, place, occupant))
                 works[-1].survey()
             cgroup.groups = [work.group for work in works]
             note({"kind": "cgroup", **as_record(layout.mode, cgroup.groups)})
@@ -74,16 +75,19 @@ class Work:
     """One hierarchy on its way from what is there to the container's group.
 
     `fd` is a handle on the deepest directory of the path that exists. `above` are the processors and
-    memory nodes of the directory before it (cpuset alone has to do with the groups above).
+    memory nodes of the directory before it (cpuset alone has to do with the groups above). With an `occupant`, a
+    process, somebody made the group for us, and it may be in there.
     """
 
-    __slots__ = ("hierarchy", "group", "fd", "above")
+    __slots__ = ("hierarchy", "group", "fd", "above", "occupant", "there")
 
-    def __init__(self, hierarchy: detect.Hierarchy, parts: list[str]) -> None:
+    def __init__(self, hierarchy: detect.Hierarchy, parts: list[str], occupant: int = 0) -> None:
         self.hierarchy = hierarchy
         self.group = Group(hierarchy.name, hierarchy.mountpoint, "/" + "/".join(parts), len(parts))
         self.fd = -1
         self.above: dict[str, str] = {}
+        self.occupant = occupant
+        self.there = False
 
     def survey(self) -> None:
         """Goes down as far as directories exist; an existing group must be empty and thawed."""
@@ -99,10 +103,14 @@ class Work:
         except OSError as error:
             raise self.failed(error) from error
         self._refuse_in_use()
+        if self.occupant:
+            self.group.made, self.there = 1, True
 
     def make(self) -> None:
         """Makes what is missing."""
         group = self.group
+        if self.there:
+            return
         for part in group.parts[len(group.parts) - group.made :]:
             try:
                 try:
@@ -143,7 +151,8 @@ class Work:
             posix.close(above_fd)
 
     def _refuse_in_use(self) -> None:
-        count = sum(len(knob.processes(fd)) for fd in tree.every(self.fd))
+        inside = [pid for fd in tree.every(self.fd) for pid in knob.processes(fd)]
+        count = len([pid for pid in inside if pid != self.occupant])
         if count:
             raise errors.StepError(
                 f"container's cgroup is not empty: {count} process(es) found", location.POINTER

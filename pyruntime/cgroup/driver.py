@@ -1,6 +1,7 @@
 """The face of the cgroup package: what the runtime calls, each imported when it is called.
 
-A holding and a record have the same shape: {"mode": …, "groups": {hierarchy: [mountpoint, path, made]}}.
+A holding and a record have the same shape: {"mode": …, "groups": {hierarchy: [mountpoint, path, made]}}. A record of
+groups that are a systemd unit's has "systemd" too, which as a holding is one of its own (systemd/scope.py).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from pyruntime.cgroup.detect import Layout
     from pyruntime.cgroup.group import Cgroup
+    from pyruntime.cgroup.systemd.scope import Scope
 
 
 def rules(resources: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -34,6 +36,7 @@ def prepare(
     *,
     rootless: bool = False,
     owner: int | None = None,
+    occupant: int = 0,
 ) -> Cgroup:
     """Makes the container's groups with their limits and opens the descriptors to join them by.
 
@@ -41,6 +44,7 @@ def prepare(
     parent vanished and a new look was needed). On failure the holdings are the caller's to release.
     `rootless`: a refusal to set device rules is no failure, as nothing is gained by being without them.
     `owner`: the host's uid a v2 group is given to; a v1 group never is (config-linux.md, Cgroup ownership).
+    `occupant`: a process that may be in the group already, which then is ours although it is there (systemd made it).
     """
     if not layout.hierarchies:
         raise errors.UnsupportedError(
@@ -50,11 +54,65 @@ def prepare(
         from pyruntime.cgroup.v2 import creation as unified
 
         return unified.prepare(
-            layout, cgroups_path, container_id, resources, note, rootless=rootless, owner=owner
+            layout,
+            cgroups_path,
+            container_id,
+            resources,
+            note,
+            rootless=rootless,
+            owner=owner,
+            occupant=occupant,
         )
     from pyruntime.cgroup import creation
 
-    return creation.prepare(layout, cgroups_path, container_id, resources, note, rootless=rootless)
+    return creation.prepare(
+        layout, cgroups_path, container_id, resources, note, rootless=rootless, occupant=occupant
+    )
+
+
+def reach_systemd() -> None:
+    """Before anything has an effect: into the full interpreter, which can talk to systemd; UnsupportedError."""
+    from pyruntime.cgroup.systemd import presence
+
+    presence.reach()
+
+
+def reach_to_release() -> None:
+    """The same for `delete`, which can do without a systemd that no longer runs."""
+    from pyruntime.cgroup.systemd import presence
+
+    presence.reach_if_running()
+
+
+def reach_for(kept: Mapping[str, Any] | None) -> None:
+    """The same for a record's groups, where they are a systemd unit's."""
+    if kept is not None and kept.get("systemd"):
+        reach_systemd()
+
+
+def scope(
+    layout: Layout,
+    cgroups_path: str | None,
+    container_id: str,
+    annotations: Mapping[str, str],
+    *,
+    user: bool,
+) -> Scope:
+    """The systemd unit the container will have; systemd is there and answers, and nothing was started yet."""
+    from pyruntime.cgroup.systemd import scope
+
+    return scope.Scope(layout, cgroups_path, container_id, annotations, user=user)
+
+
+def release_unit(holding: Mapping[str, Any]) -> None:
+    """Stops a systemd unit of ours; gone already is success, and so is a systemd that no longer runs."""
+    from pyruntime.cgroup.systemd import presence
+
+    if presence.is_running():
+        presence.reach_if_running()  # long since done, unless the holdings are lost
+        from pyruntime.cgroup.systemd import scope
+
+        scope.release(holding)
 
 
 def set_pids(cgroup: Cgroup, limit: int) -> None:
@@ -91,7 +149,12 @@ def update(kept: dict[str, Any], resources: Mapping[str, Any], before: Mapping[s
     """Changes the limits of a container that runs; all of them, or none. `before`: its linux.resources so far."""
     from pyruntime.cgroup import updating
 
-    updating.update(from_record(kept), resources, before)
+    unit = None
+    if kept.get("systemd"):
+        from pyruntime.cgroup.systemd import scope
+
+        unit = scope.Limits(kept)
+    updating.update(from_record(kept), resources, before, unit)
 
 
 def release(holding: dict[str, Any]) -> None:
@@ -105,7 +168,10 @@ def record(cgroup: Cgroup) -> dict[str, Any]:
     """What the state record keeps."""
     from pyruntime.cgroup import group
 
-    return group.as_record(cgroup.mode, cgroup.groups)
+    kept = group.as_record(cgroup.mode, cgroup.groups)
+    if cgroup.unit is not None:
+        kept["systemd"] = cgroup.unit
+    return kept
 
 
 def from_record(kept: dict[str, Any]) -> Cgroup:

@@ -59,16 +59,18 @@ class Cgroup:
 
     `task_fds` are the v1 `tasks` files: a single-threaded process writes `0` to each and has joined, on the
     kernel's lock-free way (writing another process's pid to cgroup.procs waits for an RCU grace period).
-    `unified_fd` is the directory for CLONE_INTO_CGROUP, on v2 and on hybrid hosts.
+    `unified_fd` is the directory for CLONE_INTO_CGROUP, on v2 and on hybrid hosts. `unit` is what the record keeps of
+    the systemd unit the groups belong to, if they do.
     """
 
-    __slots__ = ("mode", "groups", "task_fds", "unified_fd")
+    __slots__ = ("mode", "groups", "task_fds", "unified_fd", "unit")
 
     def __init__(self, mode: str, groups: list[Group]) -> None:
         self.mode = mode
         self.groups = groups
         self.task_fds: list[int] = []
         self.unified_fd: int | None = None
+        self.unit: dict[str, Any] | None = None
 
     @property
     def paths(self) -> dict[str, str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.cgroup.group import Cgroup
+    from pyruntime.cgroup.systemd.scope import Limits
     from pyruntime.cgroup.v1 import Setter
 
     Limit = tuple[str, Setter]
@@ -54,18 +55,28 @@ ROWS = {
 ROUNDS = 4
 
 
-def update(cgroup: Cgroup, resources: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-    """`resources` is linux.resources with what is to change, `before` what the device rules were made of.
+def update(
+    cgroup: Cgroup,
+    resources: Mapping[str, Any],
+    before: Mapping[str, Any],
+    unit: Limits | None = None,
+) -> None:
+    """`resources` is linux.resources with what is to change, `before` what it was made of.
 
-    Raises StepError with the property that was refused; every limit is what it was then.
+    Raises StepError with the property that was refused; every limit is what it was then. A systemd unit is told first:
+    systemd writes the files as it understands the limits, and ours say more.
     """
     work = _Work(cgroup, resources)
     try:
         work.open()
         work.remember()
         try:
+            if unit is not None:
+                unit.change(work.resources, before)
             work.apply()
         except BaseException as error:
+            if unit is not None:
+                unit.change_back()
             kept = work.restore(before)
             if kept and isinstance(error, errors.PyruntimeError) and not error.hint:
                 error.hint = f"these could not be put back: {' '.join(kept)}"

@@ -64,11 +64,6 @@ def _cgroup_manager(call: Call) -> str:
         if call.globals["systemd-cgroup"]
         else call.globals["cgroup-manager"] or "cgroupfs"
     )
-    if name == "systemd":
-        raise errors.UnsupportedError(
-            "this version makes cgroups itself and cannot ask systemd for them",
-            hint="leave --systemd-cgroup out; for Podman: --cgroup-manager=cgroupfs",
-        )
-    if name not in ("cgroupfs", "disabled"):
+    if name not in ("cgroupfs", "systemd", "disabled"):
         raise errors.UsageError(f"unknown cgroup manager `{name}`: cgroupfs, systemd or disabled")
     return str(name)

@@ -43,7 +43,7 @@ GLOBALS = (
         "cgroup-manager",
         "",
         "NAME",
-        "cgroupfs (the default) or disabled: no cgroup; systemd is refused",
+        "cgroupfs (the default), systemd, or disabled: no cgroup",
     ),
     ("systemd-cgroup", "", "", "the same as --cgroup-manager systemd"),
     ("rootless", "", "MODE", "accepted for runc's sake: what is allowed is found out by trying"),

@@ -61,9 +61,11 @@ LARGEST = 1 << 63
 def run(call: Call) -> int:
     from pyruntime.runtime import updating
 
+    found = container.find(call.root, call.arguments[0])
+    updating.reach(found.record)  # before stdin is read
     resources = _resources(call.options)
     updating.check(resources)
-    with container.find(call.root, call.arguments[0]).entry as entry:
+    with found.entry as entry:
         entry.lock()
         updating.update(entry, resources)
     return 0

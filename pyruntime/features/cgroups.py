@@ -1,7 +1,8 @@
 """linux.cgroupsPath, linux.resources (config-linux.md, Control groups).
 
 The groups, their limits and device rules stand before anything runs in them; the init joins v1 groups itself, by
-writing 0 to `tasks`, which spares the kernel's grace period; the unified group is joined by the clone.
+writing 0 to `tasks`, which spares the kernel's grace period; the unified group is joined by the clone. With the systemd
+cgroup manager the groups are a unit's (scope.py).
 """
 
 from __future__ import annotations
@@ -29,22 +30,28 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def survey(spec: dict[str, Any], site: Site) -> None:
     """Where the container's groups will stand, if it gets any; refuses a path that climbs."""
-    if not site.cgroups or not site.privileged or site.in_user_namespace:
+    if site.scope is None and (not site.cgroups or not site.privileged or site.in_user_namespace):
         from pyruntime.features import groupless
 
         site.cgroups = groupless.decide(spec, site)
         if not site.cgroups:
             return
-    absolute, parts = location.inner(spec.get("linux", {}).get("cgroupsPath"), site.container_id)
+    path = spec.get("linux", {}).get("cgroupsPath") if site.scope is None else site.scope.path
+    absolute, parts = location.inner(path, site.container_id)
     for hierarchy in site.layout.joined():
         found = location.components(site.layout, hierarchy, absolute, parts)
         site.cgroup_relative[hierarchy.name] = "/" + "/".join(found)
-        if not hierarchy.unified:
+        if not hierarchy.unified and site.scope is None:
             site.join_count += 1
 
 
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     if not site.cgroups:
+        return
+    if site.scope is not None:
+        from pyruntime.features import scope
+
+        yield scope.step(spec, site, owner(spec, site))
         return
     linux = spec.get("linux", {})
     numbers = [site.hand(f"tasks {index}") for index in range(site.join_count)]
@@ -118,8 +125,8 @@ def report() -> dict[str, Any]:
             "cgroup": {
                 "v1": True,
                 "v2": True,
-                "systemd": False,
-                "systemdUser": False,
+                "systemd": True,
+                "systemdUser": True,
                 "rdma": True,
             }
         }

@@ -1,4 +1,7 @@
-"""ociVersion, annotations (config.md): opaque strings, shown by `state` and given to hooks; none of them changes behaviour."""
+"""ociVersion, annotations (config.md): opaque strings, shown by `state` and given to hooks.
+
+None of them changes behaviour but `org.systemd.property.NAME`, and that with the systemd cgroup manager only
+(cgroup/systemd/variants.py)."""
 
 from __future__ import annotations
 
@@ -25,5 +28,5 @@ def report() -> dict[str, Any]:
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.3.0",
         "annotations": {"io.pyruntime.version": __version__},
-        "potentiallyUnsafeConfigAnnotations": [],
+        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property."],
     }

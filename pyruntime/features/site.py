@@ -24,7 +24,7 @@ class Site:
         "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "notify", "no_pivot", "root_alone", "root_places", "new_keyring",
         "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "machine",
         "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings", "apparmor", "selinux", "mount_label",
-        "cgroups", "cgroup_obstacle", "exec", "privileged", "may_nice", "affinity_chosen", "in_user_namespace", "unprivileged_user", "umask", "procfs_lent", "_procfs",
+        "cgroups", "cgroup_obstacle", "scope", "exec", "privileged", "may_nice", "affinity_chosen", "in_user_namespace", "unprivileged_user", "umask", "procfs_lent", "_procfs",
     )  # fmt: skip
 
     def __init__(
@@ -48,11 +48,11 @@ class Site:
         self.root_alone = False  # / is an initramfs, into whose place nothing can be pivoted
         self.root_places: list[str] = []  # what is mounted on /, known where it must be detached
         self.new_keyring = True
-        self.capabilities = (1 << 41) - 1
-        self.last_capability = 40
+        self.capabilities, self.last_capability = (1 << 41) - 1, 40
         self.layout: Any = None
         self.cgroups = True  # the container gets groups of its own
         self.cgroup_obstacle: str | None = None  # why one who may be refused can make none for it
+        self.scope: Any = None  # the systemd unit that will hold it, if one will
         self.cgroup_relative: dict[str, str] = {}
         self.join_count = 0
         self.machine = "x86_64"  # as uname(2) names it

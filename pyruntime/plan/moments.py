@@ -36,8 +36,8 @@ TABLE = (
     ),
     (
         "JOIN_CGROUP",
-        "init",
-        "writing 0 to `tasks` needs no grace period; before the cgroup namespace, so that it reads /",
+        "both",
+        "a scope of systemd takes in a process that exists, and first of all; otherwise writing 0 to `tasks` needs no grace period; before the cgroup namespace, so that it reads /",
     ),
     (
         "RAISE_LIMITS",

@@ -51,6 +51,8 @@ class Creation:
             raise WrongStatus(request.container_id, NO_PROCESS)
         _check_terminal(request, self.spec)
         features.reach(self.spec)
+        if request.cgroup_manager == "systemd":
+            driver.reach_systemd()
         if not calls.permitted_capabilities() >> CAP_SYS_ADMIN & 1:
             from pyruntime.runtime import rootless
 
@@ -85,8 +87,12 @@ class Creation:
         look_around(site, spec)
         site.layout = detect.layout()
         site.cgroups = request.cgroup_manager != "disabled"
-        if site.cgroups and (not site.privileged or site.in_user_namespace):
-            path = (spec.get("linux") or {}).get("cgroupsPath")
+        path = (spec.get("linux") or {}).get("cgroupsPath")
+        if request.cgroup_manager == "systemd":
+            annotations = spec.get("annotations") or {}
+            user = not site.privileged or site.in_user_namespace
+            site.scope = driver.scope(site.layout, path, site.container_id, annotations, user=user)
+        elif site.cgroups and (not site.privileged or site.in_user_namespace):
             site.cgroup_obstacle = driver.obstacle(site.layout, path, site.container_id)
         check_preserved(site.preserve_fds)
         return site

@@ -8,6 +8,7 @@ nothing else is ever removed.
 from __future__ import annotations
 
 from pyruntime import errors
+from pyruntime.lib import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,24 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.runtime.store import Entry
+
+
+MAX_BYTES = 32 << 20
+
+
+def reach(entry: Entry) -> None:
+    """Before anything has an effect: into the full interpreter, where a holding cannot be released without it.
+
+    A look at the bytes spares most containers the parsing.
+    """
+    try:
+        data = files.read_file("holdings", MAX_BYTES, entry.fd)
+    except OSError:
+        return  # there are none; or it is said by who reads them in earnest
+    if b'"kind":"systemd"' in data:
+        from pyruntime.cgroup import driver
+
+        driver.reach_to_release()
 
 
 def release_all(entry: Entry) -> set[str]:
@@ -38,6 +57,10 @@ def _release_of(entry: Entry, holding: dict[str, Any]) -> Callable[[dict[str, An
         from pyruntime.cgroup import driver
 
         return driver.release
+    if holding.get("kind") == "systemd":
+        from pyruntime.cgroup import driver
+
+        return driver.release_unit
     if holding.get("kind") == "resctrl":
         from pyruntime import resctrl
 

@@ -6,7 +6,7 @@ The same way is taken after a SIGKILL of any verb: the record and the holdings s
 from __future__ import annotations
 
 from pyruntime import errors
-from pyruntime.runtime import ending, status
+from pyruntime.runtime import ending, holdings, status
 from pyruntime.runtime.store import Store
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ def delete(root: str, container_id: str, log: Log, *, force: bool) -> None:
     """Ends what still runs, if that is allowed, and gives back everything that was made for the container."""
     try:
         entry = Store(root).open(container_id)
+        holdings.reach(entry)
         if force:
             # Before waiting for the lock: a create or start under way ends when its init does.
             _end_quietly(entry)
@@ -107,8 +108,6 @@ def destroy(
 
 
 def _release(entry: Entry, record: dict[str, Any] | None, log: Log, *, force: bool) -> None:
-    from pyruntime.runtime import holdings
-
     kinds: set[str] = set()
     try:
         kinds = holdings.release_all(entry)
@@ -121,3 +120,5 @@ def _release(entry: Entry, record: dict[str, Any] | None, log: Log, *, force: bo
         from pyruntime.cgroup import driver
 
         driver.release(record["cgroup"])
+        if record["cgroup"].get("systemd"):
+            driver.release_unit(record["cgroup"]["systemd"])

@@ -26,6 +26,11 @@ def check(resources: dict[str, Any]) -> None:
         )
 
 
+def reach(record: dict[str, Any]) -> None:
+    """Before anything has an effect: into the full interpreter, if systemd has to be talked to."""
+    driver.reach_for(record.get("cgroup"))
+
+
 def update(entry: Entry, resources: dict[str, Any]) -> None:
     """Changes what `resources` asks for; the caller holds the lock."""
     record = entry.read_record()

@@ -22,7 +22,7 @@ ROUND = 100
 WEIGHTS = {
     "agreement": 2.0, "plan": 4.0, "exec plan": 1.0, "command lines": 1.0, "users": 0.3, "signals": 0.3,
     "mount options": 0.5, "id maps": 0.5, "json bytes": 1.0, "json documents": 1.0, "json written": 0.5,
-    "records": 1.0, "holdings": 0.5, "paths": 4.0, "player": 4.0, "seccomp": 1.0,
+    "records": 1.0, "holdings": 0.5, "paths": 4.0, "player": 4.0, "seccomp": 1.0, "units": 0.5,
 }  # fmt: skip
 
 

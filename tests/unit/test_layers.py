@@ -38,6 +38,9 @@ TIER = {name: number for number, names in enumerate(TIERS) for name in names}
 # Modules for the full interpreter only (and for tools); everything else must fit the launcher.
 COLD = {
     "pyruntime.__main__": "the entry of the ordinary interpreter",
+    "pyruntime.cgroup.systemd.bus": "D-Bus, with jeepney",
+    "pyruntime.cgroup.systemd.scope": "starts units of systemd, over the bus",
+    "pyruntime.cgroup.systemd.service": "what is asked of systemd, over the bus",
     "pyruntime.features.device_moves": "moves network devices, with pyroute2",
     "pyruntime.kernel.links": "netlink by pyroute2's message classes",
     "pyruntime.seccomp.generate": "regenerates the tables; never imported by a verb",

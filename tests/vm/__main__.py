@@ -30,7 +30,7 @@ from tests.vm import image
 from tests.vm.machine import LAYOUTS, MachineError
 
 USERS = {"root": ["root"], "user": ["tester"], "both": ["root", "tester"]}
-PODMAN = ["tests/engines/test_podman.py", "tests/engines/test_podman_exec.py"]
+PODMAN = [f"tests/engines/test_podman{part}.py" for part in ("", "_exec", "_systemd")]
 TESTS = {
     "root": ["tests/integration", "tests/hostile", *PODMAN],
     "tester": ["tests/vm/session", *PODMAN],

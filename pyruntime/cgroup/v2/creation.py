@@ -32,6 +32,7 @@ def prepare(
     *,
     rootless: bool,
     owner: int | None,
+    occupant: int = 0,
 ) -> Cgroup:
     """`owner` is the host's uid to give the group to."""
     limits = list(setters(resources))
@@ -40,7 +41,7 @@ def prepare(
     absolute, parts = location.inner(cgroups_path, container_id)
     place = location.components(layout, hierarchy, absolute, parts)
     for _ in range(ATTEMPTS):
-        work = UnifiedWork(hierarchy, place, wants_domain=wants_domain)
+        work = UnifiedWork(hierarchy, place, occupant, wants_domain=wants_domain)
         try:
             work.survey()
             cgroup = Cgroup("v2", [work.group])
@@ -72,9 +73,14 @@ class UnifiedWork(Work):
     __slots__ = ("wants_domain",)
 
     def __init__(
-        self, hierarchy: detect.Hierarchy, parts: list[str], *, wants_domain: bool
+        self,
+        hierarchy: detect.Hierarchy,
+        parts: list[str],
+        occupant: int = 0,
+        *,
+        wants_domain: bool,
     ) -> None:
-        super().__init__(hierarchy, parts)
+        super().__init__(hierarchy, parts, occupant)
         self.wants_domain = wants_domain
 
     def leave(self, above_fd: int) -> None:

@@ -96,8 +96,8 @@ def test_annotations_are_strings_with_keys() -> None:
 
 
 def test_no_annotation_of_a_config_changes_what_is_done() -> None:
-    """The list of those that may is empty; so the plan of any of them must be the plan of none."""
-    assert REPORT["potentiallyUnsafeConfigAnnotations"] == []
+    """But for those of a systemd unit, which only the systemd driver reads: the plan of any is the plan of none."""
+    assert REPORT["potentiallyUnsafeConfigAnnotations"] == ["org.systemd.property."]
     known = {"org.systemd.property.TimeoutStopUSec": "uint64 1", "org.criu.config": "/x"}
     known |= {"bundle": "/elsewhere", "run.oci.keep_original_groups": "1", "module.wasm.image/variant": "compat"}  # fmt: skip
     with_them, without = planned(spec(annotations=known)), planned()

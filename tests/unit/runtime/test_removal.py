@@ -275,3 +275,44 @@ def test_a_paused_init_is_thawed(container: FakeContainer, monkeypatch: pytest.M
 
 def test_release_all_of_nothing(tmp_path: Path, container: FakeContainer) -> None:
     holdings.release_all(container.entry)
+
+
+def test_a_unit_of_systemd_is_seen_before_anything_is_done(
+    container: FakeContainer, released: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = {"kind": "systemd", "unit": "pt-web.scope", "user": False, "description": "ours"}
+    container.spawn("running")
+    container.entry.note(unit)
+    done: list[Any] = []
+
+    def reach() -> None:
+        assert container.process is not None and container.process.poll() is None and not done
+        done.append("reached")
+
+    monkeypatch.setattr(driver, "reach_to_release", reach)
+    monkeypatch.setattr(driver, "release_unit", lambda holding: done.append(holding["unit"]))
+    delete(container, force=True)
+    assert done == ["reached", "pt-web.scope"]
+    assert is_gone(container)
+
+
+def test_a_unit_whose_holding_is_lost(
+    container: FakeContainer, released: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = {"unit": "pt-web.scope", "user": False, "description": "ours"}
+    container.spawn("running", cgroup={**CGROUP, "systemd": unit})
+    container.end_process()
+    stopped: list[Any] = []
+    monkeypatch.setattr(driver, "release_unit", stopped.append)
+    delete(container)
+    assert stopped == [unit] and len(released) == 1
+
+
+def test_others_do_not_ask_for_systemd(
+    container: FakeContainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "reach_to_release", lambda: pytest.fail("asked"))
+    container.spawn("running")
+    container.entry.note({"kind": "cgroup", "mode": "v1", "groups": {}})
+    container.end_process()
+    delete(container)
