@@ -8,12 +8,14 @@
     fails = ["namespaces/hostname"]
 
 The tests named are run first on the tree as it is, where they must pass, and then on a copy with the edit, where each
-must fail. A mutation that is survived, or whose text is no longer there (stale), fails the run.
+must fail. A mutation that is survived, or whose text is no longer there (stale), fails the run; so does one that makes
+pyruntime crash, for any test would see that.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import shutil
@@ -24,6 +26,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from conformance import tap
 from tests.lib import programs
@@ -33,6 +36,9 @@ DIRECTORY = Path(__file__).with_name("mutations")
 RUN = Path(__file__).with_name("run")
 KEYS = {"name", "file", "text", "into", "fails"}
 ELSEWHERE = "not here"
+CRASH = "internal error: "
+"""How pyruntime reports an exception of its own."""
+CRASHED = "crashed"
 
 
 class MutationError(Exception):
@@ -54,14 +60,22 @@ class Mutation:
         if not path.is_file():
             return f"there is no {self.file}"
         count = path.read_text().count(self.text)
-        return "" if count == 1 else f"its text is {count} times in {self.file}"
+        if count != 1:
+            return f"its text is {count} times in {self.file}"
+        try:
+            ast.parse(self.edited(top))
+        except SyntaxError as error:
+            return f"it makes {self.file} no Python: {error}"
+        return ""
 
     def is_for(self, layout: str) -> bool:
         return not self.layouts or layout in self.layouts
 
+    def edited(self, top: Path) -> str:
+        return (top / self.file).read_text().replace(self.text, self.into)
+
     def apply(self, top: Path) -> None:
-        path = top / self.file
-        path.write_text(path.read_text().replace(self.text, self.into))
+        (top / self.file).write_text(self.edited(top))
 
 
 def read() -> list[Mutation]:
@@ -94,6 +108,12 @@ def copy_tree(source: Path, directory: Path) -> Path:
     return directory
 
 
+def ending(row: dict[str, Any]) -> str:
+    """How a test ended; one that failed because pyruntime broke down is told apart."""
+    broke = row["status"] == tap.FAILED and CRASH in json.dumps(row["details"])
+    return CRASHED if broke else str(row["status"])
+
+
 def results(top: Path, tests: Sequence[str]) -> dict[str, str]:
     """{test: how it ended} on the package below `top`, run as `python -m pyruntime`."""
     report = top / "report.json"
@@ -104,7 +124,7 @@ def results(top: Path, tests: Sequence[str]) -> dict[str, str]:
     if not report.exists():
         raise MutationError(f"the tests did not run: {done.stdout}{done.stderr}")
     rows = json.loads(report.read_text())["results"]
-    return {row["id"]: row["status"] for row in rows}
+    return {row["id"]: ending(row) for row in rows}
 
 
 def of(test: str, found: dict[str, str]) -> list[str]:
@@ -137,6 +157,9 @@ def verdict(one: Mutation, good: set[str], sound: Path) -> str:
             found = results(top, one.fails)
         except MutationError as broken:
             return f"BROKEN: {broken}"
+    broke = [test for test in one.fails if CRASHED in of(test, found)]
+    if broke:
+        return f"CRASHED {', '.join(broke)}"
     alive = [test for test in one.fails if tap.FAILED not in of(test, found)]
     return f"SURVIVED {', '.join(alive)}" if alive else "killed"
 

@@ -85,18 +85,8 @@ EXEMPT_LEAVES: dict[str, str] = {
 EXEMPT_REQUIREMENTS: dict[int, str] = {}
 """Lines that no runtime can be shown to break."""
 
-WITHOUT_MUTATION: dict[int, str] = {
-    55: "the kernel refuses a burst above the quota as well, so no single edit lets one through",
-    **dict.fromkeys((34, 35, 64), "its feature has no module yet"),
-}
+WITHOUT_MUTATION: dict[int, str] = {}
 """Lines that no edit of pyruntime can be shown to break."""
 
-_ABSENT = """
-linux.memoryPolicy.flags.* linux.memoryPolicy.mode linux.memoryPolicy.nodes linux.seccomp.listenerPath
-mounts.*.gidMappings.*.containerID mounts.*.gidMappings.*.hostID mounts.*.gidMappings.*.size
-mounts.*.uidMappings.*.containerID mounts.*.uidMappings.*.hostID mounts.*.uidMappings.*.size
-process.execCPUAffinity.final process.execCPUAffinity.initial process.ioPriority.class process.ioPriority.priority
-process.scheduler.deadline process.scheduler.flags.* process.scheduler.nice process.scheduler.period
-process.scheduler.policy process.scheduler.priority process.scheduler.runtime
-""".split()
-LEAVES_WITHOUT_MUTATION: dict[str, str] = dict.fromkeys(_ABSENT, "its feature has no module yet")
+LEAVES_WITHOUT_MUTATION: dict[str, str] = {}
+"""Leaves of the schema that no edit of pyruntime can be shown to break."""

@@ -195,5 +195,6 @@ def run(cases: Sequence[Case], runtime: Runtime, known: Known, report: Path | No
         writer.note(f"failed: {why}")
     if report is not None:
         rows = [one.document for one in tally.results]
-        report.write_text(json.dumps({"runtime": str(runtime), "layout": layout, "results": rows}))
+        document = {"runtime": str(runtime), "layout": layout, "results": rows}
+        report.write_text(json.dumps(document, default=str))
     return 1 if problems or tally.count(tap.FAILED) else 0

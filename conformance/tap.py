@@ -24,7 +24,12 @@ class Result:
 
     @property
     def document(self) -> dict[str, Any]:
-        return {"id": self.id, "status": self.status, "reason": self.reason}
+        return {
+            "id": self.id,
+            "status": self.status,
+            "reason": self.reason,
+            "details": self.details,
+        }
 
 
 def escape(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance import catalogue, mutating, requirements
+from conformance import catalogue, mutating, requirements, tap
 
 MUTATIONS = mutating.read()
 CASES = catalogue.load()
@@ -40,3 +40,14 @@ def test_every_leaf_is_hit_but_those_listed() -> None:
     _, leaves = hit()
     missing = {leaf for case in CASES for leaf in case.leaves} - leaves
     assert missing == set(requirements.LEAVES_WITHOUT_MUTATION)
+
+
+def test_an_edit_that_is_no_python_is_a_problem() -> None:
+    file = "pyruntime/features/io_priority.py"
+    assert "no Python" in mutating.Mutation("x", file, "LOWEST = 7", "LOWEST = (", ("a",)).problem()
+
+
+def test_a_crash_is_no_failure() -> None:
+    row = {"status": tap.FAILED, "details": {"found": f"err: {mutating.CRASH}KeyError: 'x'"}}
+    assert mutating.ending(row) == mutating.CRASHED
+    assert mutating.ending({"status": tap.FAILED, "details": {"found": "err: no"}}) == tap.FAILED
