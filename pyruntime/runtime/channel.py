@@ -52,7 +52,13 @@ class Channel:
         if stage_fd >= 0 and not self._has_message(stage_fd):
             return None
         room = _socket.CMSG_SPACE(8 * 4)
-        packet, ancillary, flags, _ = self.socket.recvmsg(PACKET, room, _socket.MSG_CMSG_CLOEXEC)
+        how = (PACKET, room, _socket.MSG_CMSG_CLOEXEC)
+        try:
+            packet, ancillary, flags, _ = self.socket.recvmsg(*how)
+        except (
+            ConnectionResetError
+        ):  # said once of an end that left something unread; then come its last words
+            packet, ancillary, flags, _ = self.socket.recvmsg(*how)
         fds = [int.from_bytes(data[at:at + 4], "little")
                for level, kind, data in ancillary if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS)
                for at in range(0, len(data) - 3, 4)]  # fmt: skip

@@ -40,8 +40,8 @@ def test_find(container: FakeContainer) -> None:
 
 def test_kill_reaches_the_init(container: FakeContainer) -> None:
     container.spawn("created")
-    kill(container, "HUP")
-    assert container.reap() == -signal.SIGHUP
+    kill(container, "USR1")
+    assert container.reap() == -signal.SIGUSR1
 
 
 @pytest.mark.parametrize("status", ["created", "running", "starting"])
