@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -118,8 +119,10 @@ def test_refusal_reaches_the_user(podman: Podman) -> None:
 
 
 MAP = ("--uidmap=0:100000:65536", "--gidmap=0:200000:65536")
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user has no such ids to map")
 
 
+@ROOT
 def test_user_namespace(podman: Podman, tmp_path: Path) -> None:
     """Volumes are the host's, devices too, and what is written belongs to the mapped user."""
     tmp_path.chmod(0o777)
@@ -130,6 +133,7 @@ def test_user_namespace(podman: Podman, tmp_path: Path) -> None:
     assert (made.st_uid, made.st_gid) == (100000, 200000)
 
 
+@ROOT
 def test_user_namespace_and_terminal(podman: Podman) -> None:
     status, seen = podman.on_terminal(
         "run", "--rm", "--tty", "--user=7", *MAP, *podman.usual, TINY, "sh", "-c", "tty; id -u"
@@ -137,7 +141,7 @@ def test_user_namespace_and_terminal(podman: Podman) -> None:
     assert (status, seen.split()) == (0, ["/dev/pts/0", "7"])
 
 
-@pytest.mark.parametrize("users", [(), MAP], ids=["", "user namespace"])
+@pytest.mark.parametrize("users", [(), pytest.param(MAP, marks=ROOT)], ids=["", "user namespace"])
 def test_joining_another_container(podman: Podman, users: tuple[str, ...]) -> None:
     """As the containers of a pod do; where the first has a user namespace, that as well. Then without its /dev/shm:
     Podman 4.3 tidies such a container up in a mount namespace of conmon's and may leave that one mounted."""
@@ -174,5 +178,7 @@ def test_without_cgroups(podman: Podman, tmp_path: Path) -> None:
     done = podman.run(*words, "--cap-drop=MKNOD", TINY, "cat", "/proc/self/cgroup")
     assert done.returncode == 0, done.stderr
     assert "libpod" not in done.stdout and podman.parent not in done.stdout
+    if os.geteuid():
+        return  # who may make no device nodes is told so by the kernel
     done = podman.run(*words, "--cap-add=MKNOD", TINY, "true")
     assert done.returncode == 126 and "host's devices" in done.stderr
