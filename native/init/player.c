@@ -109,15 +109,24 @@ static _Noreturn void become(struct player *p, const struct insn *i, const long 
 
 #define TEXT(n) ((char *)(uintptr_t)a[n])
 
+static int is_to_repeat(u32 nr, long result, int tries)
+{
+	if (result == -PR_EINTR)
+		return nr != __NR_close;
+	return result == -PR_EAGAIN && nr == __NR_openat2 && tries < RETRY_LIMIT;
+}
+
 static long call(const struct insn *i, const long *a)
 {
+	long r;
+	int tries = 0;
+
 	if (!is_allowed(i->nr))
 		return -PR_ENOSYS;
-	for (;;) {
-		const long r = sys6(i->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-		if (r != -PR_EINTR || i->nr == __NR_close)
-			return r;
-	}
+	do
+		r = sys6(i->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	while (is_to_repeat(i->nr, r, tries++));
+	return r;
 }
 
 /* A negative result is an errno; what may be negative and no errno goes into `value`. */

@@ -8,7 +8,6 @@
 
 #define PATH_LIMIT  4096
 #define LINK_LIMIT  40
-#define RETRY_LIMIT 128	 /* a rename elsewhere makes the kernel answer EAGAIN */
 #define ROUND_LIMIT 4096 /* each round makes a component or follows a link */
 
 static long open_beneath(int root, const char *path, u64 flags, u64 resolve)

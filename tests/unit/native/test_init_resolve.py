@@ -6,11 +6,13 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from sys import executable
 
 import pytest
 
+from pyruntime.features.fields import open_beneath
 from pyruntime.kernel.native import lib
 from pyruntime.plan.step import (
     DIRECTORY,
@@ -271,8 +273,9 @@ def test_a_deep_path_takes_bounded_time(tmp_path: Path) -> None:
     assert time.monotonic() - start < 5
 
 
-def test_renames_meanwhile_delay_it_for_a_bounded_time(root: Path) -> None:
-    """Any rename on the machine makes the kernel answer EAGAIN to a path with `..`; that must have an end."""
+@contextmanager
+def renames(root: Path) -> Iterator[None]:
+    """Any rename or mount on the machine makes the kernel answer EAGAIN to a path with `..` that is confined."""
     for name in ("a/b", "c/d"):
         (root / name).mkdir(parents=True)
     restless = f"""
@@ -284,16 +287,35 @@ while True:
 """
     mover = subprocess.Popen([executable, "-c", restless], cwd=PROJECT, stdout=subprocess.PIPE)
     assert mover.stdout is not None and mover.stdout.readline() == b"\n"
-    fd = os.open(root, os.O_PATH)
-    path = "a/../c/../" * 20 + "a/../new"
     try:
-        # EAGAIN after many attempts is an answer, too.
-        each = resolve(HANDED, path, Reg("r"), MAKE_DIRECTORY, ok=(EAGAIN, ENOENT))
-        code, message = play([each] * 300, fds=[fd], patience=30)
+        yield
     finally:
-        os.close(fd)
         mover.kill()
         mover.wait()
         mover.stdout.close()
+
+
+def test_renames_meanwhile_delay_it_for_a_bounded_time(root: Path) -> None:
+    fd = os.open(root, os.O_PATH)
+    path = "a/../c/../" * 20 + "a/../new"
+    # EAGAIN after many attempts is an answer, too.
+    each = resolve(HANDED, path, Reg("r"), MAKE_DIRECTORY, ok=(EAGAIN, ENOENT))
+    with renames(root):
+        code, message = play([each] * 300, fds=[fd], patience=30)
+    os.close(fd)
     assert (code, message) == (RAN_OUT, None)
     assert set(os.listdir(root)) <= {"a", "c", "new"}
+
+
+def test_renames_meanwhile_fail_no_call_of_the_tape(root: Path) -> None:
+    """Of twenty thousand a few hundred get EAGAIN, and are made again by the init."""
+    fd = os.open(root, os.O_PATH)
+    out = Reg("r")
+    each = [
+        open_beneath(HANDED, "..", lib.O_PATH, lib.RESOLVE_IN_ROOT, out),
+        sys(lib.NR_close, out),
+    ]
+    with renames(root):
+        code, message = play(each * 20_000, fds=[fd], patience=30)
+    os.close(fd)
+    assert (code, message) == (RAN_OUT, None)
