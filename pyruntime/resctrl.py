@@ -92,6 +92,13 @@ class Groups:
             if error.errno not in GONE:
                 raise self._failed(f"remove the resctrl group `{_title(path)}`", error) from error
 
+    def schemata(self, name: str) -> list[str]:
+        """The lines, one per resource; none where the group is gone."""
+        try:
+            return [line.strip() for line in self._read("schemata", name).splitlines()]
+        except FileNotFoundError:
+            return []
+
     def write_schemata(self, name: str, lines: Iterable[str]) -> None:
         """Each line by one write(2), in their order."""
         for line in lines:
@@ -139,7 +146,7 @@ class Groups:
             found[f"{key}_info"] = {fact: value for fact, value in values.items() if value != ""}
             for ending, group in (("_schema_root", ROOT), ("_schema", name)):
                 line = next(
-                    (line for line in self._lines(group) if line.startswith(f"{resource}:")), ""
+                    (line for line in self.schemata(group) if line.startswith(f"{resource}:")), ""
                 )
                 found[key + ending] = line
         path = (name, "mon_groups", monitor) if monitor else (name,)
@@ -170,12 +177,6 @@ class Groups:
         except FileNotFoundError:
             return ""
         return int(text) if text.isdecimal() and file != "cbm_mask" else text
-
-    def _lines(self, name: str) -> list[str]:
-        try:
-            return [line.strip() for line in self._read("schemata", name).splitlines()]
-        except FileNotFoundError:
-            return []
 
     def _read(self, file: str, *path: str) -> str:
         fd = self.open(*path)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 VERB = Verb(
     "changes limits of a container that runs",
     (
-        ("resources", "r", "FILE", "JSON of linux.resources, - for stdin; other flags do not count then"),
+        ("resources", "r", "FILE", "JSON of linux.resources, - for stdin; flags of its limits do not count then"),
         ("memory", "", "SIZE", "memory limit, as 512m or in bytes; -1 for none"),
         ("memory-swap", "", "SIZE", "limit of memory and swap together; -1 for none"),
         ("memory-reservation", "", "SIZE", "soft limit of memory"),
@@ -30,6 +30,8 @@ VERB = Verb(
         ("cpuset-mems", "", "LIST", "memory nodes it may use"),
         ("blkio-weight", "", "WEIGHT", "share of block I/O, 10 to 1000"),
         ("pids-limit", "", "COUNT", "number of processes; -1 for no limit"),
+        ("l3-cache-schema", "", "LINE", "share of the L3 cache (resctrl), as L3:0=7f0;1=1f"),
+        ("mem-bw-schema", "", "LINE", "share of the memory bandwidth (resctrl), as MB:0=20;1=70"),
         ("kernel-memory", "", "SIZE", ""),
         ("kernel-memory-tcp", "", "SIZE", ""),
     ),
@@ -54,6 +56,8 @@ SIZES = {
     "memory-reservation": ("memory", "reservation"),
 }
 TEXTS = {"cpuset-cpus": ("cpu", "cpus"), "cpuset-mems": ("cpu", "mems")}
+# Flag: key of linux.intelRdt. They count beside a file, too.
+SHARES = {"l3-cache-schema": "l3CacheSchema", "mem-bw-schema": "memBwSchema"}
 UNITS = "kmgtp"
 LARGEST = 1 << 63
 
@@ -64,10 +68,11 @@ def run(call: Call) -> int:
     found = container.find(call.root, call.arguments[0])
     updating.reach(found.record)  # before stdin is read
     resources = _resources(call.options)
-    updating.check(resources)
+    rdt = {key: call.options[flag] for flag, key in SHARES.items() if call.options[flag]}
+    updating.check(resources, rdt)
     with found.entry as entry:
         entry.lock()
-        updating.update(entry, resources)
+        updating.update(entry, resources, rdt)
     return 0
 
 

@@ -37,7 +37,7 @@ NO_LINE = "not a line of schemata, such as `L3:0=7f0;1=1f`"
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
     rdt = spec["linux"].get("intelRdt") or {}
     name = rdt.get("closID")
-    if name and name != resctrl.ROOT and not _is_name(name):
+    if name and name != resctrl.ROOT and not is_name(name):
         yield f"{POINTER}/closID", "not the name of a resctrl group"
     for key in ("l3CacheSchema", "memBwSchema"):
         if rdt.get(key) and not _is_line(rdt[key]):
@@ -47,7 +47,8 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{POINTER}/schemata/{index}", NO_LINE
 
 
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
+    """Whether a resctrl group may be called so."""
     return (
         len(text) <= NAME_LIMIT and NAME_LETTERS.issuperset(text) and text not in resctrl.RESERVED
     )
@@ -60,7 +61,7 @@ def _is_line(text: str) -> bool:
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     rdt = spec["linux"].get("intelRdt") or {}
     name, monitor = groups_of(rdt, site.container_id)
-    if name != resctrl.ROOT and not _is_name(name):
+    if name != resctrl.ROOT and not is_name(name):
         raise StepError(
             f"intelRdt without closID ({POINTER}): the container's id `{name}` is the name of no resctrl group",
             POINTER,

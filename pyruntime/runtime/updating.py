@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from pyruntime.runtime.store import Entry
 
 
-def check(resources: dict[str, Any]) -> None:
+def check(resources: dict[str, Any], rdt: dict[str, str]) -> None:
     """BundleError with every mistake that can be seen without the container."""
     findings = list(driver.rules(resources))
+    if rdt:
+        from pyruntime.features import intel_rdt
+
+        findings += intel_rdt.rules({"linux": {"intelRdt": rdt}})
     if findings:
         raise errors.BundleError(
             errors.list_findings([(pointer, why, "") for pointer, why in findings], "the resources")
@@ -31,8 +35,9 @@ def reach(record: dict[str, Any]) -> None:
     driver.reach_for(record.get("cgroup"))
 
 
-def update(entry: Entry, resources: dict[str, Any]) -> None:
-    """Changes what `resources` asks for; the caller holds the lock."""
+def update(entry: Entry, resources: dict[str, Any], rdt: dict[str, str]) -> None:
+    """Changes what `resources` asks for, and with `rdt` these properties of linux.intelRdt; the caller holds the
+    lock."""
     record = entry.read_record()
     if status.status(record, entry) not in ("created", "running", "paused"):
         raise errors.WrongStatus(record["id"], errors.WORDS["not running"])
@@ -44,7 +49,19 @@ def update(entry: Entry, resources: dict[str, Any]) -> None:
     linux = config.setdefault("linux", {})
     before = linux.get("resources") or {}
     wanted = driver.effective(resources, config["ociVersion"])
-    driver.update(record["cgroup"], wanted, before)
+    shares = None
+    if rdt:
+        from pyruntime.runtime.resharing import Resharing
+
+        shares = Resharing(entry, config, rdt)
+        shares.apply(record)
+        linux["intelRdt"] = {**(linux.get("intelRdt") or {}), **rdt}
+    try:
+        driver.update(record["cgroup"], wanted, before)
+    except BaseException:
+        if shares is not None:
+            shares.undo()
+        raise
     linux["resources"] = _merged(before, wanted)
     entry.replace_config(config)
 

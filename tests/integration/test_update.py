@@ -255,6 +255,19 @@ def test_a_wrong_document_is_said(bundle: Bundle, document: str) -> None:
         assert read_value(box, "pids.max") == before
 
 
+@pytest.mark.skipif(
+    " - resctrl " in Path("/proc/self/mountinfo").read_text(), reason="resctrl is mounted here"
+)
+@pytest.mark.parametrize("flag", ["--l3-cache-schema=L3:0=f", "--mem-bw-schema=MB:0=20"])
+def test_shares_of_what_nobody_can_share(bundle: Bundle, flag: str) -> None:
+    """Nothing of the update is done then. tests/unit/runtime has the rest, on ordinary files."""
+    with running(bundle) as box:
+        before = read_value(box, "pids.max")
+        outcome = update(box, "--pids-limit", "9", flag, check=False)
+        assert outcome.code == 1 and outcome.errors[0]
+        assert read_value(box, "pids.max") == before
+
+
 def test_a_fifo_nobody_writes_to(bundle: Bundle) -> None:
     with running(bundle) as box:
         path = box.scratch / "fifo"
