@@ -9,11 +9,12 @@
     tests = ["process/umask-unset"]
     reason = "sets 0022"
     spec = "config.md, User: if unset, the umask is not changed from the calling process' umask"
+    engine = "tests/engines/test_containerd.py::test_of_what_it_needs"
 
 `versions` are shell patterns for the version that `--version` prints; without `layouts` an entry holds on all. A
 test's name without its label stands for all of its labels. It is strict both ways: a failure that is not listed is
 one, and a listed test that passes is one, too. Only an entry with `race = true` may pass as well; its reason says
-what races.
+what races. `engine` is a test of an engine that needs it so, and is asked of every entry of pyruntime.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("known.toml")
-KEYS = {"versions", "layouts", "tests", "reason", "spec", "race"}
+KEYS = {"versions", "layouts", "tests", "reason", "spec", "engine", "race"}
 
 
 class KnownError(Exception):
@@ -41,6 +42,7 @@ class Entry:
     tests: tuple[str, ...]
     reason: str
     spec: str
+    engine: str
     race: bool
 
     def names(self, there: Iterable[str]) -> Iterator[str]:
@@ -87,7 +89,7 @@ class Known:
 def entry_of(runtime: str, row: dict[str, Any]) -> Entry:
     if not {"versions", "tests", "reason", "spec"} <= row.keys() <= KEYS:
         raise KnownError(
-            f"{runtime}: an entry has versions, tests, reason, spec and may have layouts: {row}"
+            f"{runtime}: an entry has versions, tests, reason, spec and may have layouts, engine, race: {row}"
         )
     return Entry(
         runtime,
@@ -96,6 +98,7 @@ def entry_of(runtime: str, row: dict[str, Any]) -> Entry:
         tuple(row["tests"]),
         row["reason"],
         row["spec"],
+        row.get("engine", ""),
         row.get("race", False),
     )
 

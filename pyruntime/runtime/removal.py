@@ -49,7 +49,7 @@ def _delete_locked(entry: Entry, log: Log, *, force: bool) -> None:
         entry.remove()
         return
     now = status.status(record, entry)
-    if now not in ("stopped", "created", "creating") and not force:
+    if now not in ("stopped", "creating") and not force:
         raise errors.WrongStatus(
             entry.id, f"cannot delete container {entry.id} that is not stopped: {now}"
         )

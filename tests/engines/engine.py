@@ -198,7 +198,7 @@ class Podman(Engine):
 class Containerd(Engine):
     """A daemon of this run alone; `ctr` is its command line."""
 
-    def __init__(self, directory: Path, parent: str) -> None:
+    def __init__(self, directory: Path, parent: str, umask: int = 0o022) -> None:
         super().__init__(directory, parent)
         self.address = f"{directory}/socket"
         conf = directory / "config.toml"
@@ -209,6 +209,7 @@ class Containerd(Engine):
             stdout=self.log,
             stderr=self.log,
             env=self.environment,
+            umask=umask,
         )
         self.command = [need("ctr", "containerd"), f"--address={self.address}"]
         self.until_it_answers(self.daemon, Path(self.address), "version")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
-from tests.engines.engine import Containerd
+from tests.engines.engine import Containerd, remove_groups
 
 
 def test_output_and_success(containerd: Containerd) -> None:
@@ -58,3 +61,28 @@ def test_life_of_a_service(containerd: Containerd) -> None:
     assert again.returncode == 1
     assert "not found" in again.stderr
     containerd.ok("container", "delete", "service")
+
+
+def test_a_task_that_never_started_is_deleted(containerd: Containerd) -> None:
+    """`ctr` gives up between create and start. Deleting a created task is refused by the client; with --force it
+    kills first, so the runtime is never asked to."""
+    options = ("--detach", "--pid-file=/nowhere/pid")
+    done = containerd.run(*containerd.words("given-up", "true", options=options))
+    assert done.returncode == 1 and "/nowhere" in done.stderr, done.stderr
+    assert "CREATED" in containerd.ok("task", "list")
+    refused = containerd.run("task", "delete", "given-up")
+    assert refused.returncode == 1 and "must be stopped before deletion" in refused.stderr
+    containerd.run("task", "delete", "--force", "given-up")
+    assert "given-up" not in containerd.ok("task", "list")
+    containerd.ok("container", "delete", "given-up")
+
+
+def test_the_umask_is_not_the_daemons(tmp_path: Path) -> None:
+    """Containerd names none in the config; UMask=0077 in its unit is for its own files (runc's way)."""
+    parent = f"pyruntime-umask-{os.getpid()}"
+    engine = Containerd(tmp_path, parent, umask=0o077)
+    try:
+        assert engine.container("umask", "sh", "-c", "umask").stdout == "0022\n"
+    finally:
+        engine.close()
+        remove_groups(parent)

@@ -52,7 +52,7 @@ def test_a_nested_path_whose_parents_are_missing(bundle: Bundle, parent: str) ->
         box.create()
         for path in joined().values():
             assert (path / parent / "a/b/c").is_dir()
-        box.delete()
+        box.delete("--force")
         for path in joined().values():
             assert not (path / parent / "a/b/c").exists()
 

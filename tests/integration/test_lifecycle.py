@@ -126,9 +126,21 @@ def test_flags_after_the_id(bundle: Bundle) -> None:
 
 
 def test_delete_of_a_created_container(bundle: Bundle) -> None:
+    """Not without --force (runtime.md, Delete): it is there as before, and can be started."""
     with Box(bundle) as box:
         box.create()
+        refused = box.delete(check=False)
+        assert refused.code == 1
+        assert refused.errors == [f"cannot delete container {box.id} that is not stopped: created"]
+        box.start()
+        assert box.wait() == 0
         box.delete()
+
+
+def test_delete_force_of_a_created_container(bundle: Bundle) -> None:
+    with Box(bundle) as box:
+        box.create()
+        box.delete("--force")
         assert box.wait() == 137
 
 

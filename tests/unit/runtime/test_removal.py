@@ -45,8 +45,13 @@ def test_a_stopped_container(container: FakeContainer) -> None:
 
 
 @pytest.mark.parametrize("status", ["created", "starting"])
-def test_a_created_container_is_ended(container: FakeContainer, status: str) -> None:
-    delete(container.spawn(status))
+def test_a_created_container_needs_force(container: FakeContainer, status: str) -> None:
+    """runtime.md, Delete: what is not stopped is not deleted."""
+    container.spawn(status)
+    with pytest.raises(errors.WrongStatus, match="that is not stopped: "):
+        delete(container)
+    assert container.process is not None and container.process.poll() is None
+    delete(container, force=True)
     assert container.reap() == -signal.SIGKILL
     assert is_gone(container)
 
@@ -257,7 +262,7 @@ def test_an_init_that_does_not_end(
 ) -> None:
     monkeypatch.setattr(ending, "WAIT_SECONDS", 0.01)
     monkeypatch.setattr("pyruntime.runtime.signals.send", lambda *_: None)
-    container.spawn("created")
+    container.spawn("creating")
     with pytest.raises(errors.StepError, match="has not ended"):
         delete(container)
     assert container.store.ids() == ["web"]
