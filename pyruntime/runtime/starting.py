@@ -150,14 +150,10 @@ def _failure(entry: Entry, step: int, number: int, text: bytes) -> Exception:
 
 
 def _silent_end(record: dict[str, Any]) -> Exception:
-    from pyruntime.runtime.ends import was_oom_killed
+    from pyruntime.runtime.ends import out_of_memory, was_oom_killed
 
     if was_oom_killed(record):
-        return errors.StepError(
-            "container init was OOM-killed (memory limit too low?)",
-            "/linux/resources/memory/limit",
-            "container",
-        )
+        return out_of_memory("container init was OOM-killed", record)
     return errors.StepError(
         "container init ended before it could execute the program", "", "container"
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pyruntime.runtime.ends import FLOOR_KIB
 from tests.lib.box import Box, refused, run
 from tests.lib.bundle import Bundle
 from tests.lib.groups import V2, chosen, group_of, read_value
@@ -246,6 +247,16 @@ BAD: dict[str, dict[str, Any]] = {
 def test_values_that_cannot_be(bundle: Bundle, name: str) -> None:
     """One sentence, status 1, no cgroup left (R-25)."""
     refused(bundle.set("linux.resources", BAD[name]))
+
+
+def test_the_init_fits_where_it_is_said_to(bundle: Bundle) -> None:
+    """What the hint says is enough; a quarter of it is not, and the sentence names both."""
+    enough = FLOOR_KIB << 10
+    bundle.set("linux.resources.memory", {"limit": 2 * enough, "swap": 2 * enough})
+    with Box(bundle) as box:
+        box.create()
+    message = refused(bundle.set("linux.resources.memory", {"limit": 49152, "swap": 49152}))
+    assert "the limit is 49152 bytes" in message and f"about {FLOOR_KIB} KiB" in message
 
 
 def test_a_limit_below_what_the_init_needs(bundle: Bundle) -> None:
