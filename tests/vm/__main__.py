@@ -3,7 +3,7 @@
     make vm                                              the usual tests, cgroup v2
     make vm VM="tests/integration/test_root.py -k made"  these words for pytest, as root
     make vm VM="--as user tests/integration/test_rootless.py"
-    VM_CGROUP=v1 make vm                                 or hybrid
+    VM_CGROUP=v1 make vm                                 what has to do with cgroups on v1, or hybrid
     make vm VM="--shell 'cat /proc/self/cgroup'"         a command instead of pytest
     make vm VM=--short                                   the part that every commit can wait for
     make vm VM=--selinux                                 labels, under a policy of a few types
@@ -39,6 +39,16 @@ TESTS = {
 SHORT = {
     "root": [f"tests/integration/test_{name}.py" for name in ("namespaces", "cgroups")],
     "tester": ["tests/vm/session"],
+}
+# The kernel is the same on every layout: on v1 and hybrid what has to do with cgroups, and the lives of containers.
+LAYOUT_WORDS = """cgroup devices events exec_cgroups exec_process lifecycle limits nested pause ps sigkill stats systemd
+update verbs""".split()
+LAYOUT = {
+    "root": sorted(
+        f"tests/integration/{path.name}"
+        for word in LAYOUT_WORDS
+        for path in (programs.PROJECT / "tests/integration").glob(f"test_{word}*.py")
+    )
 }
 SELINUX = {"root": ["tests/integration/test_selinux.py", "tests/integration/test_labels.py"]}
 # Debian's kernel starts AppArmor unless told so; nothing has a label until a policy is loaded.
@@ -124,11 +134,18 @@ def make_ready(options: argparse.Namespace, words: list[str]) -> None:
         subprocess.run(pytest, cwd=image.PROJECT, capture_output=True, check=False)
 
 
+def chosen(options: argparse.Namespace) -> dict[str, list[str]]:
+    if options.selinux:
+        return SELINUX
+    if options.short:
+        return SHORT
+    return TESTS if options.cgroup == "v2" else LAYOUT
+
+
 def perform(options: argparse.Namespace, words: list[str], user: str) -> Run:
     run = Run(user)
     if not options.conformance:
-        chosen = SELINUX if options.selinux else SHORT if options.short else TESTS
-        words = words or ["-q", *chosen[user]]
+        words = words or ["-q", *chosen(options)[user]]
     make_ready(options, words)
     tree = image.PROJECT
     with image.booted(options.cgroup, SELINUX_KERNEL if options.selinux else ()) as guest:
