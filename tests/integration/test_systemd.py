@@ -10,6 +10,7 @@ import pytest
 from tests.lib.box import Box, unique_id
 from tests.lib.bundle import Bundle
 from tests.lib.groups import V2, hierarchies
+from tests.lib.killing import Victim
 from tests.lib.person import Person, PersonBox, own, rootless
 from tests.lib.spaces import map_users
 from tests.lib.units import (
@@ -207,6 +208,27 @@ def test_a_killed_create_is_tidied_by_delete(bundle: Bundle) -> None:
         assert outcome.code == -signal.SIGKILL, str(outcome)
         box.delete("--force")
         assert not is_loaded(box.unit)
+
+
+class UnitVictim(Victim):
+    """Its group is a unit; one that is still loaded is left, too."""
+
+    def left_after(self, side: str, number: int) -> list[str]:
+        left = super().left_after(side, number)
+        said = systemctl("list-units", "--all", "--plain", "--no-legend", f"{PREFIX}-*")
+        return left + [f"after {side} {number}: {line}" for line in said.splitlines()]
+
+
+@needs_systemd
+@pytest.mark.slow
+@pytest.mark.parametrize("side", ["host", "init"])
+def test_killed_at_some_places(bundle: Bundle, side: str) -> None:
+    """SIGKILL anywhere between the first word to systemd and the last of create (security: R-49)."""
+    bundle.set("linux.cgroupsPath", None).set("linux.resources", {"pids": {"limit": 100}})
+    with UnitVictim(bundle, "create", "--systemd-cgroup") as victim:
+        total = victim.calls(side)
+        left = victim.survivors(side, sorted({*range(total, 0, -(total // 12))}))
+    assert not left, "\n".join(left)
 
 
 @needs_systemd

@@ -40,9 +40,10 @@ def killer() -> Path:
 class Victim:
     """A verb that makes a container, run under the killer again and again."""
 
-    def __init__(self, bundle: Bundle, verb: str) -> None:
+    def __init__(self, bundle: Bundle, verb: str, *flags: str) -> None:
         self.bundle = bundle
         self.verb = verb
+        self.flags = flags
         self.scratch = Path(tempfile.mkdtemp(prefix="kill-", dir=bundle.directory))
         self.root = self.scratch / "root"
         self.killer = killer()
@@ -81,7 +82,7 @@ class Victim:
         self.bundle.write(container_id)
         where = ["--bundle", str(self.bundle.directory), "--pid-file", str(self.scratch / "pid")]
         command = [str(self.killer), side, str(number), *programs.runtime_command()]
-        command += ["--root", str(self.root), self.verb, *where, container_id]
+        command += ["--root", str(self.root), *self.flags, self.verb, *where, container_id]
         return container_id, *self._counted(command)
 
     def _counted(self, command: list[str]) -> tuple[int, int]:
