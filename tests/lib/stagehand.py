@@ -161,7 +161,11 @@ class Stagehand:
         return self.code
 
     def whereabouts(self) -> str:
-        return Path(f"/proc/{self.pid}/syscall").read_text().strip()
+        """The system call it is in; on its way into another program it is nobody's to look into."""
+        try:
+            return Path(f"/proc/{self.pid}/syscall").read_text().strip()
+        except PermissionError:
+            return "unknown"
 
     def until_it_catches(self, number: int) -> None:
         """Returns when the init has a handler for that signal."""
