@@ -16,7 +16,7 @@ PYTEST  := $(PY) -m pytest
 PACKAGE := $(shell find pyruntime -name '*.py' ! -name _tables.py)
 SHIM    := $(wildcard native/shim/*.c native/shim/shim.h native/shim/*.py) \
            $(wildcard native/init/*.c native/init/*.h native/init/*.S native/init/Makefile)
-LAUNCHER := $(wildcard native/launcher/*.py native/launcher/*.c native/launcher/*.h native/launcher/*.in)
+LAUNCHER := $(wildcard native/launcher/*.py native/launcher/*.c native/launcher/*.h native/launcher/*.in native/launcher/*.txt)
 SCHEMA  := $(wildcard schema/*.json schema/*.py schema/*/*.json)
 
 .DEFAULT_GOAL := build

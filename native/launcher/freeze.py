@@ -181,13 +181,9 @@ def frozen_code(source: str, label: str) -> CodeType:
     return code
 
 
-# The modules of every verb first: what is used together then lies together.
-ORDER = ("pyruntime", "pyruntime.cli", "pyruntime.lib", "pyruntime.runtime", "pyruntime.cgroup")
-
-
-def place_of(name: str) -> tuple[int, str]:
-    area = ".".join(name.split(".")[:2])
-    return (ORDER.index(area) if area in ORDER else len(ORDER), name)
+def verb_modules() -> list[str]:
+    """The modules that the verbs of a container's life load, those of most verbs first."""
+    return (HERE / "modules.txt").read_text().split()
 
 
 def write_tables(out: Path, codes: dict[str, CodeType], packages: set[str]) -> None:
@@ -218,7 +214,9 @@ def freeze(package: Path, out: Path, interpreter: str, extensions: dict[str, str
         codes[name] = frozen_code(source, f"<launcher>/{file}")
     # Asked for before the first use of a rarer error handler, such as backslashreplace.
     codes["encodings"] = frozen_code("", "<launcher>/encodings")
-    for name in sorted(names, key=place_of):
+    # What is used together lies together: the kernel maps a file in pieces of 64 KiB.
+    first = [name for name in verb_modules() if name in names]
+    for name in [*first, *sorted(set(names) - set(first))]:
         label = f"<launcher>/{modules[name].relative_to(package.parent)}"
         codes[name] = frozen_code(modules[name].read_text(), label)
     packages = {name for name in names if modules[name].name == "__init__.py"}

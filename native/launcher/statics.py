@@ -6,7 +6,8 @@ the same objects are simply there. What is left for run time is to intern names.
 
 Layouts are CPython 3.11's, spelled through its own headers. The objects of a module stand in one
 struct in the order of their making, so that using it touches few pages; what only a traceback reads
-stands in another. Strings that several modules have are shared, those of the first modules first.
+stands in another, and these lie together, away from what is used. Strings that several modules have
+are shared, those of the first modules first.
 """
 
 from __future__ import annotations
@@ -73,8 +74,9 @@ def strings_of(value: object) -> list[str]:
 class Struct:
     """One C variable: a struct whose members are objects."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, attribute: str = "") -> None:
         self.name = name
+        self.attribute = attribute
         self.members: list[tuple[str, str]] = []
         self.known: dict[tuple[object, ...], str] = {}
 
@@ -90,7 +92,7 @@ class Struct:
         if not self.members:
             return ""
         kinds, values = zip(*self.members, strict=True)
-        lines = ["static struct {", *kinds, f"}} {self.name} = {{", *values, "};", ""]
+        lines = ["static struct {", *kinds, f"}} {self.name}{self.attribute} = {{", *values, "};", ""]
         return "\n".join(lines)
 
 
@@ -107,7 +109,7 @@ class Writer:
 
     def _module(self, name: str, code: CodeType) -> str:
         number = len(self.getters)
-        self.hot, self.cold = Struct(f"pr_hot_{number}"), Struct(f"pr_cold_{number}")
+        self.hot, self.cold = Struct(f"pr_hot_{number}"), Struct(f"pr_cold_{number}", " PR_COLD")
         self.codes: list[str] = []
         self.sets: list[str] = []
         self.value(code)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPECTED = Path(__file__).with_name("imports.toml")
+LAYOUT = ROOT / "native" / "launcher" / "modules.txt"
 sys.path.insert(0, str(ROOT / "native" / "launcher"))
 
 import build  # noqa: E402
@@ -78,6 +80,15 @@ VERBS = {
     "delete": ["delete", "imports"],
     "run": ["run", "--bundle", "BUNDLE", "imports-run"],
 }
+# Those that decide the order in which the modules lie in the executable.
+LIFE = ("state", "start", "kill", "delete", "create", "run", "exec")
+
+
+def layout(lists: dict[str, list[str]]) -> str:
+    """The package's modules that a container's life loads, those of most verbs first."""
+    uses = Counter(name for verb in LIFE for name in lists[verb] if name.startswith("pyruntime"))
+    names = sorted(uses, key=lambda name: (-uses[name], name))
+    return "".join(f"{name}\n" for name in names)
 
 
 def build_reporting_launcher(root: Path) -> Path:
@@ -165,12 +176,19 @@ def test_a_verb_loads_exactly_its_modules(measured: dict[str, list[str]], verb: 
     assert measured[verb] == expected, f"{EXPECTED.name} is written by python -m {__spec__.name}"
 
 
+def test_the_layout_has_the_modules_of_a_life() -> None:
+    lists = tomllib.loads(EXPECTED.read_text())
+    assert LAYOUT.read_text() == layout(lists), f"it is written by python -m {__spec__.name}"
+
+
 def main() -> None:
     lines = ["# The modules each verb loads; written by test_imports.py, read in review.", ""]
-    for verb, names in measure().items():
+    measured = measure()
+    for verb, names in measured.items():
         key = verb if verb.isalpha() else f'"{verb}"'
         lines += [f"{key} = [", *(f'    "{name}",' for name in names), "]", ""]
     EXPECTED.write_text("\n".join(lines[:-1]) + "\n")
+    LAYOUT.write_text(layout(measured))
 
 
 if __name__ == "__main__":
