@@ -9,6 +9,7 @@ import os
 import runpy
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,15 @@ def test_every_module_of_the_list_can_be_loaded(launcher: Path) -> None:
     names = sorted(freeze.builtin_modules())
     done = run(launcher, "builtin", *names)
     assert done.stdout.split() == names, done.stderr
+
+
+def test_the_objects_that_verbs_run_are_there(tmp_path: Path) -> None:
+    names = (ROOT / "native" / "launcher" / "objects.txt").read_text().split()
+    config = sysconfig.get_config_var
+    archive = Path(config("LIBPL")) / f"libpython{config('LDVERSION')}.a"
+    taken = build.first_objects(archive, tmp_path)
+    assert [Path(path).name for path in taken] == names
+    assert all(Path(path).stat().st_size for path in taken)
 
 
 def test_modules_work_without_the_rest_of_the_interpreter(launcher: Path) -> None:
