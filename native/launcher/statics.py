@@ -92,7 +92,14 @@ class Struct:
         if not self.members:
             return ""
         kinds, values = zip(*self.members, strict=True)
-        lines = ["static struct {", *kinds, f"}} {self.name}{self.attribute} = {{", *values, "};", ""]
+        lines = [
+            "static struct {",
+            *kinds,
+            f"}} {self.name}{self.attribute} = {{",
+            *values,
+            "};",
+            "",
+        ]
         return "\n".join(lines)
 
 
