@@ -112,12 +112,12 @@ def build_fast(package: Path, out: Path, files: dict[str, tuple[Path, str]]) -> 
     symbols = needed_symbols(archive, [file for file, _ in files.values()])
     exported = out / "exported.ld"
     exported.write_text("{\n" + "".join(f"  {name};\n" for name in symbols) + "};\n")
-    sources = [str(HERE / name) for name in ("launcher.c", "heap.c", "inittab.c")]
+    sources = [str(HERE / name) for name in ("launcher.c", "heap.c", "inittab.c", "mathematics.c")]
     sources.append(str(out / "frozen.c"))
     keep = [f"-Wl,-u,{name}" for name in symbols]
     include = ["-isystem", sysconfig.get_path("include"), f"-I{HERE}", "-DPy_BUILD_CORE"]
     output = ["-o", str(out / "pyruntime"), f"-Wl,--dynamic-list={exported}"]
-    libraries = [*first_objects(archive, out), str(archive), "-lm", "-ldl", "-lpthread", "-lutil"]
+    libraries = [*first_objects(archive, out), str(archive), "-ldl", "-lpthread", "-lutil"]
     run(*compiler(), *COMPILE, *include, *sources, *output, *keep, *LINK, *libraries)
     left = sorted(set(freeze.package_modules(package)) - set(names))
     print(f"launcher: {len(names)} modules frozen in, {len(left)} for the full interpreter only")

@@ -63,6 +63,29 @@ def builtin() -> None:
         say(__import__(name).__name__)
 
 
+def mathematics() -> None:
+    """Every function of the module on some numbers, and what int() makes of digits."""
+    import math
+
+    def mapped() -> bool:
+        with_libm = False
+        fd = posix.open("/proc/self/maps", posix.O_RDONLY)
+        while part := posix.read(fd, 1 << 16):
+            with_libm = with_libm or b"/libm.so" in part
+        posix.close(fd)
+        return with_libm
+
+    say((int("9" * 60), mapped()))
+    say(math.e)  # its first use fills the module
+    for name in sorted(name for name in math.__dict__ if name[0] != "_"):
+        for arguments in ((0.5,), (10.0,), (7.5, 2.0), (3.0, 2)):
+            try:
+                say((name, arguments, getattr(math, name)(*arguments)))
+            except (TypeError, ValueError):
+                continue
+    say((2.0**0.5, complex(0, 2) ** 0.5, 7.5 % 2, mapped()))
+
+
 def use() -> None:
     """What a module needs of the interpreter shows when it is used."""
     import _signal

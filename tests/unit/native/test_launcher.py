@@ -5,6 +5,8 @@ It is built once for all tests; needs the static libpython, as building pyruntim
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import runpy
 import subprocess
@@ -115,6 +117,21 @@ def test_every_module_of_the_list_can_be_loaded(launcher: Path) -> None:
     names = sorted(freeze.builtin_modules())
     done = run(launcher, "builtin", *names)
     assert done.stdout.split() == names, done.stderr
+
+
+def test_functions_of_libm_are_loaded_when_they_are_called(launcher: Path) -> None:
+    done = run(launcher, "mathematics")
+    assert not done.stderr
+    first, e, *rest, last = done.stdout.splitlines()
+    assert e == str(math.e)
+    assert first == f"({'9' * 60}, False)"
+    expected = []
+    for name in sorted(name for name in math.__dict__ if name[0] != "_"):
+        for arguments in ((0.5,), (10.0,), (7.5, 2.0), (3.0, 2)):
+            with contextlib.suppress(TypeError, ValueError):
+                expected.append(str((name, arguments, getattr(math, name)(*arguments))))
+    assert rest == expected
+    assert last == str((2.0**0.5, complex(0, 2) ** 0.5, 7.5 % 2, True))
 
 
 def test_the_objects_that_verbs_run_are_there(tmp_path: Path) -> None:
