@@ -46,6 +46,7 @@ struct pr_block {
 static char *pr_arenas[2]; /* NULL once it was handed out */
 static char *pr_first;	   /* of the row of large blocks */
 static char *pr_next;	   /* what was not needed so far */
+static char *pr_clean;	   /* what was never handed out, and is as zero as it was made */
 static char *pr_end;
 static struct pr_block *pr_newest; /* the block in front of pr_next */
 static struct pr_block pr_ring = { .next = &pr_ring, .last = &pr_ring };
@@ -157,6 +158,8 @@ static void *pr_take(size_t size)
 	block->before = pr_newest;
 	pr_newest = block;
 	pr_next += PR_HEAD + size;
+	if (pr_next > pr_clean)
+		pr_clean = pr_next;
 	return pr_memory_of(block);
 }
 
@@ -170,13 +173,17 @@ static void *pr_malloc(void *context, size_t size)
 
 static void *pr_calloc(void *context, size_t count, size_t each)
 {
-	size_t size;
-	void *memory;
+	char *clean = pr_clean;
+	size_t size, used;
+	char *memory;
 
 	if (__builtin_mul_overflow(count, each, &size))
 		return NULL;
 	memory = pr_take(size);
-	return memory ? memset(memory, 0, size) : calloc(1, size ? size : 1);
+	if (!memory)
+		return calloc(1, size ? size : 1);
+	used = memory < clean ? (size_t)(clean - memory) : 0;
+	return memset(memory, 0, used < size ? used : size);
 }
 
 static void pr_free(void *context, void *memory)
@@ -241,7 +248,7 @@ void pr_set_allocators(void)
 		return;
 	space = (char *)(((uintptr_t)space + PR_REGION - 1) & ~(PR_REGION - 1));
 	pr_arenas[0] = space;
-	pr_first = pr_next = space + PR_ARENA;
+	pr_first = pr_next = pr_clean = space + PR_ARENA;
 	pr_end = pr_arenas[1] = pr_first + PR_ROW;
 	/* A refusal means ordinary pages. */
 	(void)madvise(space, PR_REGION, MADV_HUGEPAGE);
