@@ -55,7 +55,7 @@ BY_MOUNT2 = {
     "loud": (0, lib.MS_SILENT),
 }
 NEEDS_MOUNT2 = lib.MS_I_VERSION | lib.MS_SILENT
-NOTHING = ("defaults",)
+NOTHING = ("defaults", "")  # mount(2) passes over an empty word, and `options=` of a command line makes one
 
 PROPAGATION = {
     "shared": (lib.MS_SHARED, False),
@@ -129,4 +129,4 @@ def names() -> list[str]:
     """Every option this runtime knows, for `pyruntime features`."""
     known = {*ATTRIBUTES, *PROPAGATION, *CONTEXT, *BY_MOUNT2, *NOTHING, *SPECIAL}
     known |= {"r" + word for word in ATTRIBUTES}
-    return sorted(known)
+    return sorted(known - {""})

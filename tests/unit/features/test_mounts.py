@@ -51,7 +51,7 @@ def test_attributes_of_a_bind(word: str) -> None:
 
 
 def test_a_bind_without_attributes_keeps_the_sources() -> None:
-    assert attributes(bound("defaults", "sync")) == []
+    assert attributes(bound("defaults", "sync", "")) == []
 
 
 def test_a_bind_takes_no_data_but_says_so() -> None:
@@ -123,7 +123,7 @@ def test_data_of_a_file_system(word: str, wanted: tuple[Any, ...]) -> None:
 
 
 def test_words_without_a_meaning_leave_nothing() -> None:
-    assert settings(mounted("defaults", "loud", "noiversion")) == []
+    assert settings(mounted("defaults", "", "loud", "noiversion")) == []
 
 
 def test_read_only_is_also_the_file_systems() -> None:
