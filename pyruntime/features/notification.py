@@ -11,7 +11,7 @@ import posix
 from pyruntime.errors import UnsupportedError
 from pyruntime.features.fields import set_attributes
 from pyruntime.features.inside import NOTIFY_DIRECTORY, NOTIFY_STATE
-from pyruntime.features.mount_steps import attach
+from pyruntime.features.mount_steps import attach, guard_proc
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
@@ -52,6 +52,7 @@ def plan(site: Site) -> Iterator[Step]:
         yield Step(moments.OWN_SOURCES, "", text, [clone, set_attributes(tree, ATTRIBUTES)])
     ops = [
         resolve(site.root, NOTIFY_DIRECTORY, target, MAKE_DIRECTORY | DIRECTORY),
+        *guard_proc(target, NOTIFY_DIRECTORY),
         *attach(tree, target, NOTIFY_DIRECTORY, "", site),
         sys(lib.NR_close, tree),
     ]

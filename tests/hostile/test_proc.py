@@ -14,6 +14,7 @@ from tests.lib import hostile
 from tests.lib.box import Box, refused
 from tests.lib.bundle import Bundle
 from tests.lib.patience import deadline as scaled_deadline
+from tests.lib.sdnotify import Manager
 from tests.lib.tripwire import Tripwire
 
 FAKE: hostile.Tree = {
@@ -92,6 +93,18 @@ def test_over_mounts_through_a_link_are_refused(bundle: Bundle, outside: Path, t
     hostile.build(bundle.rootfs, {"alias": hostile.Link("proc")})
     with Tripwire(outside):
         refused(bundle.bind(outside, target))
+
+
+@pytest.mark.parametrize("target", ["/proc/self/attr", "/proc/sys", "/proc"])
+def test_the_notify_socket_through_a_link(bundle: Bundle, tmp_path: Path, target: str) -> None:
+    """NOTIFY_SOCKET's mount is none of the config's, and its place is the image's as much as any other."""
+    manager = Manager(str(tmp_path / "manager"))
+    hostile.build(bundle.rootfs, {"run": {"notify": hostile.Link(target)}})
+    with Box(bundle, env=manager.env) as box:
+        outcome = box.create(check=False)
+        assert outcome.code == 1 and "operation not permitted" in outcome.err
+        assert "notify socket" in outcome.err
+    manager.close()
 
 
 @pytest.mark.parametrize("before", [True, False])
