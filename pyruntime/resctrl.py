@@ -67,6 +67,13 @@ class Groups:
             posix.close(self.open(*path))
         except FileNotFoundError:
             return False
+        except OSError as error:  # a file of resctrl's own, such as `tasks`
+            number = error.errno or 0
+            raise StepError(
+                f"open the resctrl group `{_title(path)}` ({POINTER}): {strerror(number)}",
+                POINTER,
+                errno=number,
+            ) from error
         return True
 
     def make(self, *path: str) -> None:

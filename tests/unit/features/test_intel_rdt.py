@@ -135,6 +135,15 @@ def test_a_group_named_like_the_container(tree: FakeResctrl) -> None:
     host.release()
 
 
+@pytest.mark.parametrize("rdt", [{"closID": "cpus", "schemata": ["L3:0=f"]}, {"closID": "cpus"}])
+def test_a_file_of_resctrl_is_no_group(tree: FakeResctrl, rdt: dict[str, Any]) -> None:
+    """Which there are differs from kernel to kernel."""
+    (tree.root / "cpus").touch()
+    said, host = refused(**rdt)
+    assert said == "open the resctrl group `cpus` (/linux/intelRdt): not a directory"
+    assert not host.notes
+
+
 def test_one_that_was_there_stays(tree: FakeResctrl) -> None:
     tree.group("web")
     host = create(schemata=["L3:0=fffff"])
