@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import posix
 
-from pyruntime.errors import StepError, UnsupportedError, strerror
+from pyruntime.errors import PyruntimeError, StepError, UnsupportedError, strerror
 from pyruntime.lib import mountinfo
 from pyruntime.lib.files import read_file
 
@@ -251,14 +251,27 @@ def parse_schemata(text: str) -> dict[str, dict[str, str]]:
 
 def release(holding: dict[str, Any]) -> None:
     """Removes what was made; gone already, with the mount perhaps, is success."""
+    group, monitor = _names(holding)
     groups = find()
     if groups is None:
         return
     with groups:
-        if holding["monitor"]:
-            groups.remove(holding["group"], "mon_groups", holding["monitor"])
-        if holding["made"]:
-            groups.remove(holding["group"])
+        if monitor:
+            groups.remove(group, "mon_groups", monitor)
+        if holding.get("made"):
+            groups.remove(group)
+
+
+def _names(holding: dict[str, Any]) -> tuple[str, str]:
+    """A holding is read by whoever may delete: nothing in it may lead out of the mount (security: R-51)."""
+    group, monitor = holding.get("group"), holding.get("monitor")
+    for name in (group, monitor):
+        single = isinstance(name, str) and not {"/", "\0"}.intersection(name)
+        if not (single or name == ROOT) or name in RESERVED:
+            raise PyruntimeError("the record of the container's resctrl group is damaged")
+    if monitor == ROOT or not group or (group == ROOT and holding.get("made")):
+        raise PyruntimeError("the record of the container's resctrl group is damaged")
+    return str(group), str(monitor)
 
 
 def _title(path: tuple[str, ...]) -> str:

@@ -331,3 +331,22 @@ def test_statistics_of_the_containers_own_group(tree: FakeResctrl) -> None:
     assert intel_rdt.stats({"linux": {}}, "web") == {}
     tree.mounted = False
     assert intel_rdt.stats(rdt, "web") == {}
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"group": "../outside"}, {"group": ".."}, {"group": ""}, {"group": None}, {"group": "/"}, {"group": "a\0"},
+        {"monitor": "../../../outside"}, {"monitor": "/"}, {"monitor": 1},
+    ],
+)  # fmt: skip
+def test_a_holding_leads_nowhere_else(tree: FakeResctrl, lie: dict[str, Any]) -> None:
+    tree.group("web")
+    outside = tree.root.parent / "outside"
+    outside.mkdir()
+    holding = {"kind": "resctrl", "group": "web", "made": True, "monitor": ""}
+    with pytest.raises(PyruntimeError, match="resctrl group is damaged"):
+        resctrl.release({**holding, **lie})
+    with pytest.raises(PyruntimeError, match="resctrl group is damaged"):
+        resctrl.release({"kind": "resctrl"})
+    assert outside.is_dir() and tree.groups == ["web"]
