@@ -80,6 +80,7 @@ class Netlink:
         self.socket = socket.socket(fileno=fd)
         self.socket.setsockopt(netlink.SOL_NETLINK, netlink.NETLINK_EXT_ACK, 1)
         self._sequence = 0
+        self._interrupted = False
 
     @classmethod
     def of_our_own(cls) -> Netlink:
@@ -172,6 +173,7 @@ class Netlink:
     def _request(self, message: Any, kind: int, flags: int, answer: Any = None) -> list[Any]:
         """One request and its answers. A reading one is not acknowledged: the answer, or the end of many, is the end."""
         self._sequence += 1
+        self._interrupted = False
         message["header"]["type"] = kind
         message["header"]["sequence_number"] = self._sequence
         message["header"]["flags"] = netlink.NLM_F_REQUEST | flags
@@ -187,7 +189,8 @@ class Netlink:
                 return found
 
     def _take(self, packet: bytes, asked: int, answer: Any, found: list[Any]) -> bool:
-        """The messages of one packet; True when the answer is complete."""
+        """The messages of one packet; True when the answer is complete. One that is interrupted is read to its end, too:
+        until then the kernel takes no other question for a list (EBUSY)."""
         offset = 0
         while offset + HEADER.size <= len(packet):
             length, kind, flags, sequence, _ = HEADER.unpack_from(packet, offset)
@@ -195,9 +198,10 @@ class Netlink:
             offset += max(length + 3 & ~3, HEADER.size)
             if sequence != self._sequence:
                 continue
-            if flags & netlink.NLM_F_DUMP_INTR:
-                raise InterruptedError
+            self._interrupted |= bool(flags & netlink.NLM_F_DUMP_INTR)
             if kind == netlink.NLMSG_DONE:
+                if self._interrupted:
+                    raise InterruptedError
                 return True
             if kind == netlink.NLMSG_ERROR:
                 _check(part, asked)

@@ -155,6 +155,25 @@ def test_a_list_that_changes_meanwhile_is_read_again(fake: tuple[Netlink, FakeSo
     assert netlink.lasting_addresses(link) == [] and len(wire.sent) == 2
 
 
+def test_a_list_that_changed_is_read_to_its_end_first(fake: tuple[Netlink, FakeSocket]) -> None:
+    """The kernel refuses the next question as long as it has more to say to the last one (EBUSY)."""
+    netlink, wire = fake
+    address = struct.pack("=BBBBI", socket.AF_INET, 24, 0, 0, 1)
+    part = message(20, 0x12, 1, address)  # RTM_NEWADDR; one of many, interrupted
+    rest = message(20, 0x2, 1, address) + message(3, 0x2, 1, b"\0" * 4)
+    wire.answers = [((0, 0), part), ((0, 0), rest), ((0, 0), message(3, 0x2, 2, b"\0" * 4))]
+    unread = []
+    ask = wire.sendto
+
+    def sendto(data: bytes, to: Any) -> None:
+        unread.append(len(wire.answers))
+        ask(data, to)
+
+    wire.sendto = sendto  # type: ignore[method-assign]
+    assert netlink.lasting_addresses(links.Link(links.ifinfmsg())) == []
+    assert unread == [3, 1] and not wire.answers
+
+
 @pytest.mark.parametrize(
     ("label", "new", "wanted"),
     [
