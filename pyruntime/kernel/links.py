@@ -202,6 +202,7 @@ class Netlink:
             if kind == netlink.NLMSG_DONE:
                 if self._interrupted:
                     raise InterruptedError
+                _check(part, 0)  # what ended the list: 0, or why it is not whole
                 return True
             if kind == netlink.NLMSG_ERROR:
                 _check(part, asked)
@@ -215,7 +216,7 @@ class Netlink:
 
 
 def _check(part: bytes, asked: int) -> None:
-    """struct nlmsgerr: the errno, the request as it was sent, and perhaps what the kernel has to say of it."""
+    """struct nlmsgerr: the errno, the request as it was sent (`asked` bytes), and perhaps what the kernel has to say of it."""
     number = -int.from_bytes(part[HEADER.size : HEADER.size + 4], sys.byteorder, signed=True)
     if not number:
         return

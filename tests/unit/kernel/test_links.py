@@ -174,6 +174,17 @@ def test_a_list_that_changed_is_read_to_its_end_first(fake: tuple[Netlink, FakeS
     assert unread == [3, 1] and not wire.answers
 
 
+def test_a_list_the_kernel_broke_off_is_no_list(fake: tuple[Netlink, FakeSocket]) -> None:
+    """NLMSG_DONE has an errno, too; an address that is not seen would be lost with the move."""
+    netlink, wire = fake
+    body = struct.pack("=i", -errno.ENOMEM) + attribute(1, b"Out of words\0")
+    wire.answers = [((0, 0), message(3, 0x2 | NLM_F_ACK_TLVS, 1, body))]
+    with pytest.raises(OSError) as caught:
+        netlink.lasting_addresses(links.Link(links.ifinfmsg()))
+    assert caught.value.errno == errno.ENOMEM
+    assert caught.value.strerror == "out of words: cannot allocate memory"
+
+
 @pytest.mark.parametrize(
     ("label", "new", "wanted"),
     [
