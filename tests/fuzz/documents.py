@@ -29,7 +29,7 @@ PATHS = ["/", "", ".", "..", "/proc", "/proc/sys", "/sys", "/dev", "/dev/null", 
 WORDS = {
     "path": PATHS, "destination": PATHS, "source": PATHS, "cwd": PATHS, "cgroupsPath": [*PATHS, "a:b:c", "x.slice:y:z"],
     "maskedPaths": PATHS, "readonlyPaths": PATHS,
-    "options": [*mount_options.names(), *mount_options.LATER, "size=1k", "mode=755", "lowerdir=/a:/b", "x=y", ""],
+    "options": [*mount_options.names(), "size=1k", "mode=755", "lowerdir=/a:/b", "x=y", ""],
     "type": ["bind", "none", "proc", "sysfs", "tmpfs", "cgroup", "cgroup2", "devpts", "mqueue", "overlay", "x", "a"],
     "names": ["read", "write", "openat", "clone", "socket", "nope", "ipc", "mount"],
     "env": ["A=b", "PATH=/bin", "=", "A", "", "HOME=/x"],

@@ -33,6 +33,7 @@ HOSTS: list[dict[str, Any]] = [
     {"root_alone": True, "notify": "/run/pyruntime/web/notify", "preserve_fds": 3},
     {"cgroups": False, "cgroup_obstacle": "permission denied", "machine": "aarch64"},
     {"capabilities": 1, "last_capability": 36, "new_keyring": False},
+    {"apparmor": True, "selinux": True, "may_nice": False},
 ]
 
 

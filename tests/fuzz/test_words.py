@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyruntime.cli import exec as exec_verb
 from pyruntime.cli import main, options
 from pyruntime.errors import PyruntimeError, UsageError
-from pyruntime.features import mount_options, sysctl, users
+from pyruntime.features import id_maps, mount_options, sysctl
 from pyruntime.features.mount_options import Options
 from pyruntime.runtime import signals
 from tests.fuzz.budget import explore
@@ -107,10 +107,10 @@ def places(word: str) -> list[str]:
 
 GROUPS = {
     "set": "attributes", "clear": "attributes", "read_only": "attributes", "set_all": "all", "clear_all": "all",
-    "context": "context", "flags2": "mount2", "propagation": "propagation", "bind": "special", "recursive": "special",
-    "remount": "special", "copy_up": "special", "unsupported": "unsupported", "data": "data",
+    "context": "context", "flags2": "context", "propagation": "propagation", "bind": "special", "recursive": "special",
+    "remount": "special", "copy_up": "special", "idmap": "special", "data": "data",
 }  # fmt: skip
-SILENT = {*mount_options.NOTHING, "noiversion"}
+SILENT = {*mount_options.NOTHING, "noiversion", "loud"}
 
 
 def sort(words: list[str]) -> None:
@@ -119,15 +119,11 @@ def sort(words: list[str]) -> None:
     made = Options(words)
     for bits in ((made.set, made.clear), (made.set_all, made.clear_all)):
         assert not bits[0] & bits[1] & ~mount_options._ATIME, "both set and cleared"
-    plain = [word for word in words if word not in KNOWN]
-    assert made.data + made.unsupported == [
-        *(word for word in plain if word not in mount_options.LATER),
-        *(word for word in plain if word in mount_options.LATER),
-    ], "data keeps its order"
+    assert made.data == [word for word in words if word not in KNOWN], "data keeps its order"
 
 
-KNOWN = set(mount_options.names())
-OPTION = st.sampled_from(sorted({*KNOWN, *mount_options.LATER})) | ODD
+KNOWN = {*mount_options.names(), *mount_options.NOTHING}
+OPTION = st.sampled_from(sorted(KNOWN)) | ODD
 
 
 def test_mount_options() -> None:
@@ -137,11 +133,11 @@ def test_mount_options() -> None:
 
 def mapped(rows: list[dict[str, int]]) -> None:
     """Against the definition: no id twice on either side, none beyond the last."""
-    found = dict(users._rules_of_map("", rows))
-    good = len(rows) <= users.MOST_LINES and all(row["size"] for row in rows)
+    found = dict(id_maps.rules("", rows))
+    good = len(rows) <= id_maps.MOST_LINES and all(row["size"] for row in rows)
     for name in ("containerID", "hostID"):
         spans = sorted((row[name], row[name] + row["size"]) for row in rows)
-        good &= all(end - 1 <= users.LAST_ID for _, end in spans)
+        good &= all(end - 1 <= id_maps.LAST_ID for _, end in spans)
         good &= all(first[1] <= second[0] for first, second in itertools.pairwise(spans))
     assert good == (not found), found
 
