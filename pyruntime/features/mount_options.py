@@ -55,7 +55,8 @@ BY_MOUNT2 = {
     "loud": (0, lib.MS_SILENT),
 }
 NEEDS_MOUNT2 = lib.MS_I_VERSION | lib.MS_SILENT
-NOTHING = ("defaults", "")  # mount(2) passes over an empty word, and `options=` of a command line makes one
+# mount(2) passes over an empty word, too; `options=` of an engine's command line makes one.
+NOTHING = ("defaults", "")
 
 PROPAGATION = {
     "shared": (lib.MS_SHARED, False),

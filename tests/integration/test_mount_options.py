@@ -35,7 +35,7 @@ FLAGS: dict[str, tuple[set[str], set[str]]] = {
     "nosymfollow": ({"nosymfollow"}, set()),
     "symfollow": (set(), {"nosymfollow"}),
     "defaults": ({"rw", "relatime"}, {"nosuid", "noexec", "nodev"}),
-    "": ({"rw", "relatime"}, {"nosuid", "noexec", "nodev"}),  # as mount(2), and an engine's empty flag
+    "": ({"rw", "relatime"}, {"nosuid", "noexec", "nodev"}),
 }
 SUPER: dict[str, tuple[set[str], set[str]]] = {
     "sync": ({"sync"}, set()),
