@@ -1,4 +1,4 @@
-"""linux.resources: what the files of the groups hold, what it does to the container, and values that cannot be.
+"""linux.resources: what the files of the groups hold, and values that cannot be; test_limits_by_effect.py has what they do.
 
 v1's words are turned into v2's: a row has the files of both.
 """
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pyruntime.runtime.ends import FLOOR_KIB
-from tests.lib.box import Box, refused, run
+from tests.lib.box import Box, refused
 from tests.lib.bundle import Bundle
 from tests.lib.groups import V2, chosen, group_of, read_value
 
@@ -184,45 +184,6 @@ def test_limits_stand_before_the_first_hook(bundle: Bundle) -> None:
         bundle.hook("prestart", "/bin/sh", "-c", f"cat {path} > {log}")
         box.create()
         assert log.read_text().strip() == str(limit)
-
-
-@pytest.mark.covers("linux.resources.cpu.cpus")
-def test_cpuset_by_effect(bundle: Bundle) -> None:
-    facts_ = run(bundle.set("linux.resources.cpu", {"cpus": "1", "mems": "0"})).facts
-    assert facts_.affinity == [1]
-
-
-@pytest.mark.covers("linux.resources.pids.limit")
-def test_pids_by_effect(bundle: Bundle) -> None:
-    line = run(bundle.set("linux.resources.pids.limit", 8).inside("forks", "20")).lines[0]
-    assert (line["errno"], line["made"]) == ("EAGAIN", 7)
-
-
-@pytest.mark.covers("linux.resources.pids.limit", "ociVersion")
-@pytest.mark.parametrize(("version", "made"), [("1.3.0", 0), ("1.2.1", 1)])
-def test_no_process_at_all(bundle: Bundle, version: str, made: int) -> None:
-    """0 is a limit since 1.3; before, engines sent it for none, and configs say which they mean by their version."""
-    bundle.set("linux.resources.pids.limit", 0).set("ociVersion", version)
-    assert run(bundle.inside("forks", "1")).lines[0]["made"] == made
-
-
-@pytest.mark.covers("linux.resources.memory.limit")
-def test_memory_by_effect(bundle: Bundle) -> None:
-    """The program is killed; the runtime's own part fits in a small limit."""
-    bundle.set("linux.resources.memory", {"limit": 24 * MIB, "swap": 24 * MIB})
-    outcome = run(bundle.inside("alloc", "4", "--", "alloc", "64"))
-    assert [line["cmd"] for line in outcome.lines] == ["alloc"]
-    assert outcome.code == 137
-
-
-@pytest.mark.covers("linux.resources.cpu.quota")
-@pytest.mark.slow
-def test_quota_by_effect(bundle: Bundle) -> None:
-    """A fifth of a processor: 100 ms of work take half a second."""
-    line = run(
-        bundle.set("linux.resources.cpu", {"quota": 20000, "period": 100000}).inside("spin", "100")
-    ).lines[0]
-    assert line["wall_ms"] > 250
 
 
 BAD: dict[str, dict[str, Any]] = {

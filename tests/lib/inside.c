@@ -23,6 +23,7 @@
 #include <linux/capability.h>
 #include <net/if.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -51,6 +52,7 @@
 #include "inside_probes.h"
 #include "inside_spaces.h"
 #include "inside_notify.h"
+#include "inside_load.h"
 
 struct command {
 	const char *name;
@@ -91,6 +93,8 @@ static const struct command commands[] = {
 	{ "ids", 0, probe_ids },
 	{ "spin", 1, probe_spin },
 	{ "swap", 2, probe_swap },
+	{ "transfer", 4, probe_transfer },
+	{ "thread", 1, probe_thread },
 	{ "keep", 1, probe_keep },
 	{ "stalk", 2, probe_stalk },
 	{ "hold", 0, probe_hold },

@@ -20,6 +20,7 @@ from tests.lib.bundle import Bundle
 
 RUNNING = Path("/run/systemd/system").is_dir()
 needs_systemd = pytest.mark.skipif(not RUNNING, reason="systemd does not run here")
+DRIVERS = ["cgroupfs", pytest.param("systemd", marks=needs_systemd)]
 USER = os.geteuid() != 0
 # What a runtime calls its units by default.
 PREFIX = programs.runtime_name()
@@ -80,3 +81,16 @@ def created(bundle: Bundle, slice_: str = "", *words: str, **options: Any) -> It
         box.create()
         yield box
     assert not is_loaded(box.unit)
+
+
+@contextmanager
+def created_by(driver: str, bundle: Bundle, *words: str, **options: Any) -> Iterator[Box]:
+    """By one of DRIVERS: in the unit, or in the group that has the container's id."""
+    if driver == "systemd":
+        with created(bundle, "", *words, **options) as box:
+            yield box
+        return
+    with Box(bundle.inside(*(words or ("pause",))), **options) as box:
+        bundle.set("linux.cgroupsPath", f"/{box.id}")
+        box.create()
+        yield box
