@@ -234,10 +234,17 @@ def freeze(kept: dict[str, Any]) -> None:
 
 
 def thaw(kept: dict[str, Any]) -> None:
-    """Lets a paused container run; after SIGKILL, so that it reaches paused processes on v1."""
+    """Lets a paused container run."""
     from pyruntime.cgroup import pause
 
     pause.thaw(from_record(kept))
+
+
+def thaw_all(kept: dict[str, Any]) -> None:
+    """After SIGKILL, so that it reaches frozen processes on v1: the container, and what it froze itself."""
+    from pyruntime.cgroup import pause
+
+    pause.thaw_all(from_record(kept))
 
 
 def device_rules(resources: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,4 +1,5 @@
-"""Whether a container is paused: all that `state` needs of its cgroups, and so no other module."""
+"""Whether a container is paused, and whether it can die: all that the light verbs need of its cgroups, and so no other
+module."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ import posix
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+LINKS_OF_A_LEAF = 2
 
 
 def is_frozen(kept: dict[str, Any]) -> bool:
@@ -22,6 +25,20 @@ def is_frozen(kept: dict[str, Any]) -> bool:
                 if error.errno in (errno.ENOENT, errno.ENODEV):  # gone before, or while it was read
                     return False
                 raise
+    return False
+
+
+def holds_back(kept: dict[str, Any]) -> bool:
+    """Whether SIGKILL may have to wait for a thaw: on v1 what is frozen does not die, and the payload may have frozen
+    groups it made below its own. Such groups show in the number of links."""
+    if is_frozen(kept):
+        return True
+    for hierarchy, (mountpoint, path, _) in kept["groups"].items():
+        if hierarchy and "freezer" in hierarchy.split(","):
+            try:
+                return posix.stat(mountpoint + path).st_nlink > LINKS_OF_A_LEAF
+            except FileNotFoundError:
+                return False
     return False
 
 

@@ -63,7 +63,9 @@ def kill_all(cgroup: Cgroup, signal: int) -> None:
     finally:
         for fd in fds:
             posix.close(fd)
-        if signal == KILL or not was_frozen:
+        if signal == KILL:
+            pause.thaw_all(cgroup)
+        elif not was_frozen:
             pause.thaw(cgroup)
 
 

@@ -148,6 +148,6 @@ def _signal_all(record: dict[str, Any], number: int) -> None:
 
 
 def _thaw(record: dict[str, Any]) -> None:
-    """On v1 SIGKILL reaches a paused process only when it is let run."""
-    if status.is_frozen(record):
-        _driver().thaw(record["cgroup"])
+    """On v1 SIGKILL reaches a frozen process only when it is let run."""
+    if status.holds_back(record):
+        _driver().thaw_all(record["cgroup"])

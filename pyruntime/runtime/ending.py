@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 WAIT_SECONDS = 10
+ROUND_MS = 500
 
 
 def end(record: dict[str, Any]) -> None:
@@ -26,16 +27,24 @@ def end(record: dict[str, Any]) -> None:
             signals.send(pidfd, signals.KILL, record)
         except errors.WrongStatus:
             return
-        if status.is_frozen(record):
-            from pyruntime.cgroup import driver
-
-            driver.thaw(record["cgroup"])
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        if not poll.poll(WAIT_SECONDS * 1000):
+        if not _awaited(pidfd, record):
             raise errors.StepError(
                 f"process {record['pid']} of container {record['id']} has not ended {WAIT_SECONDS} s after SIGKILL",
                 hint="it hangs in the kernel, perhaps on a file system that does not answer; delete it later",
             )
     finally:
         posix.close(pidfd)
+
+
+def _awaited(pidfd: int, record: dict[str, Any]) -> bool:
+    """Whether it has ended in time. Another process may freeze one more before its own end: asked anew each round."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    for _ in range(WAIT_SECONDS * 1000 // ROUND_MS or 1):
+        if status.holds_back(record):
+            from pyruntime.cgroup import driver
+
+            driver.thaw_all(record["cgroup"])
+        if poll.poll(ROUND_MS):
+            return True
+    return False

@@ -55,6 +55,15 @@ def is_frozen(record: dict[str, Any]) -> bool:
     return frozen.is_frozen(record["cgroup"])
 
 
+def holds_back(record: dict[str, Any]) -> bool:
+    """Whether SIGKILL may have to wait for a thaw."""
+    if not record.get("cgroup"):
+        return False
+    from pyruntime.cgroup import frozen
+
+    return frozen.holds_back(record["cgroup"])
+
+
 def document(record: dict[str, Any], now: str) -> dict[str, Any]:
     """The state as runc prints it (runtime.md, State; the rest is runc's): same fields, same order."""
     state: dict[str, Any] = {

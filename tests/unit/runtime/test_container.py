@@ -22,7 +22,7 @@ def cgroup(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """Calls of the cgroup driver, instead of what they do."""
     calls: list[tuple[object, ...]] = []
     monkeypatch.setattr(driver, "kill_all", lambda kept, number: calls.append(("kill", number)))
-    monkeypatch.setattr(driver, "thaw", lambda kept: calls.append(("thaw",)))
+    monkeypatch.setattr(driver, "thaw_all", lambda kept: calls.append(("thaw",)))
     monkeypatch.setattr(frozen, "is_frozen", lambda kept: True)
     return calls
 

@@ -271,7 +271,7 @@ def test_an_init_that_does_not_end(
 def test_a_paused_init_is_thawed(container: FakeContainer, monkeypatch: pytest.MonkeyPatch) -> None:
     thawed: list[object] = []
     monkeypatch.setattr(frozen, "is_frozen", lambda kept: True)
-    monkeypatch.setattr(driver, "thaw", thawed.append)
+    monkeypatch.setattr(driver, "thaw_all", thawed.append)
     container.spawn("running", cgroup=CGROUP)
     ending.end(container.record)
     assert thawed == [CGROUP] and container.reap() == -signal.SIGKILL
