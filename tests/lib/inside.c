@@ -95,6 +95,7 @@ static const struct command commands[] = {
 	{ "swap", 2, probe_swap },
 	{ "transfer", 4, probe_transfer },
 	{ "thread", 1, probe_thread },
+	{ "member", 1, probe_member },
 	{ "keep", 1, probe_keep },
 	{ "stalk", 2, probe_stalk },
 	{ "hold", 0, probe_hold },

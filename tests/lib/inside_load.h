@@ -63,3 +63,23 @@ static void probe_thread(int count, char **words)
 	errno = problem;
 	outcome("thread", words[0], problem ? -1 : 0);
 }
+
+/* member GROUP: a child that moves there and stays until it is killed. */
+static void probe_member(int count, char **words)
+{
+	(void)count;
+	char path[4096];
+	int done[2], problem = 0;
+	snprintf(path, sizeof path, "%s/cgroup.procs", words[0]);
+	if (pipe2(done, O_CLOEXEC) < 0)
+		problem = errno;
+	pid_t child = problem ? -1 : fork();
+	if (child == 0) {
+		join_and_stay(&(struct joining){ path, { done[0], done[1] } });
+		_exit(1);
+	}
+	if (!problem && (child < 0 || read(done[0], &problem, sizeof problem) != sizeof problem))
+		problem = EIO;
+	errno = problem;
+	outcome("member", words[0], problem ? -1 : 0);
+}

@@ -75,7 +75,13 @@ def group_of(pid: int, controller: str) -> Path:
 @contextmanager
 def created(bundle: Bundle, slice_: str = "", *words: str, **options: Any) -> Iterator[UnitBox]:
     """In the unit `pt-ID.scope`, which is gone afterwards."""
-    box = UnitBox(bundle.inside(*(words or ("pause",))), **options)
+    with _in_a_unit(bundle.inside(*(words or ("pause",))), slice_, **options) as box:
+        yield box
+
+
+@contextmanager
+def _in_a_unit(bundle: Bundle, slice_: str, **options: Any) -> Iterator[UnitBox]:
+    box = UnitBox(bundle, **options)
     with box:
         bundle.set("linux.cgroupsPath", f"{slice_}:pt:{box.id}")
         box.create()
@@ -85,12 +91,15 @@ def created(bundle: Bundle, slice_: str = "", *words: str, **options: Any) -> It
 
 @contextmanager
 def created_by(driver: str, bundle: Bundle, *words: str, **options: Any) -> Iterator[Box]:
-    """By one of DRIVERS: in the unit, or in the group that has the container's id."""
+    """By one of DRIVERS: in the unit, or in the group that has the container's id. Without words the bundle's own
+    program runs."""
+    if words:
+        bundle.inside(*words)
     if driver == "systemd":
-        with created(bundle, "", *words, **options) as box:
-            yield box
+        with _in_a_unit(bundle, "", **options) as unit:
+            yield unit
         return
-    with Box(bundle.inside(*(words or ("pause",))), **options) as box:
+    with Box(bundle, **options) as box:
         bundle.set("linux.cgroupsPath", f"/{box.id}")
         box.create()
         yield box
