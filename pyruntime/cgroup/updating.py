@@ -72,11 +72,15 @@ def update(
         work.remember()
         try:
             if unit is not None:
-                unit.change(work.resources, before)
+                from pyruntime.cgroup.systemd.rewriting import Undone
+
+                with Undone(cgroup, before):
+                    unit.change(work.resources, before)
             work.apply()
         except BaseException as error:
             if unit is not None:
-                unit.change_back()
+                with Undone(cgroup, before):
+                    unit.change_back()
             kept = work.restore(before)
             if kept and isinstance(error, errors.PyruntimeError) and not error.hint:
                 error.hint = f"these could not be put back: {' '.join(kept)}"

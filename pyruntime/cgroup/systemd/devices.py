@@ -1,9 +1,9 @@
 """linux.resources.devices as DevicePolicy and DeviceAllow.
 
-systemd has no word for some rules: a minor number of every major, a hole in a wildcard, a driver that is not there. On v2
-our own program decides anyhow and all programs of a group have to agree: there the list may only be wider than the rules,
-and where a word is missing there is none at all. On v1 systemd writes the very file of ours anew when it reloads: there
-a rule without a word is left out, for what is missing can be noticed.
+On v2 systemd is given no list: our own program decides. A list would be one program more in the group, which systemd attaches
+anew whenever a property changes, however hooks had arranged the programs, and it has no word for some rules: a minor
+number of every major, a hole in a wildcard, a driver that is not there. On v1 systemd writes the very file of ours anew when
+it reloads: there a rule without a word is left out, for what is missing can be noticed.
 """
 
 from __future__ import annotations
@@ -26,14 +26,13 @@ KINDS = {BLOCK: "block", CHARACTER: "char"}
 
 def properties(resources: Mapping[str, Any], drivers: bytes, *, unified: bool) -> list[Property]:
     """`drivers`: /proc/devices. The empty list first takes back what an earlier one said."""
-    allowed = _allowed(resources)
-    rows = None if allowed is None else _rows(allowed, drivers, unified=unified)
-    if rows is None:
+    allowed = None if unified else _allowed(resources)
+    if allowed is None:
         return [("DevicePolicy", ("s", "auto")), ("DeviceAllow", ("a(ss)", []))]
     return [
         ("DevicePolicy", ("s", "strict")),
         ("DeviceAllow", ("a(ss)", [])),
-        ("DeviceAllow", ("a(ss)", rows)),
+        ("DeviceAllow", ("a(ss)", _rows(allowed, drivers))),
     ]
 
 
@@ -61,9 +60,7 @@ def _covers(wide: Node, narrow: Node) -> bool:
     return wide[0] == narrow[0] and all(one in (ANY, other) for one, other in pairs)
 
 
-def _rows(
-    allowed: Mapping[Node, int], drivers: bytes, *, unified: bool
-) -> list[tuple[str, str]] | None:
+def _rows(allowed: Mapping[Node, int], drivers: bytes) -> list[tuple[str, str]]:
     names = _drivers(drivers)
     rows = []
     for (kind, major, minor), access in allowed.items():
@@ -71,8 +68,6 @@ def _rows(
         if word:
             letters = "".join(x for x in "rwm" if access & program.ACCESS[x])
             rows.append((word, letters))
-        elif unified:
-            return None
     return rows
 
 

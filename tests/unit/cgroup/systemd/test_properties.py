@@ -153,9 +153,9 @@ def test_taking_back(name: str, kind: str, value: Any) -> None:
     assert properties.unset(name, kind) == (kind, value)
 
 
-def allowed(*rows: dict[str, Any], v2: bool = True) -> dict[str, str] | None:
+def allowed(*rows: dict[str, Any]) -> dict[str, str] | None:
     """What DeviceAllow says beyond the standard nodes; None for everything."""
-    policy, *lists = devices.properties({"devices": list(rows)}, DRIVERS, unified=v2)
+    policy, *lists = devices.properties({"devices": list(rows)}, DRIVERS, unified=False)
     assert all(row[0] == "DeviceAllow" for row in lists) and lists[0][1] == ("a(ss)", [])
     if policy != ("DevicePolicy", ("s", "strict")):
         assert policy == ("DevicePolicy", ("s", "auto")) and len(lists) == 1
@@ -196,7 +196,12 @@ def test_devices() -> None:
 
 def test_devices_without_a_word() -> None:
     for text in ("c 99:* r", "c *:5 r"):
-        assert allowed(rule(True, text)) is None  # our program decides
-        assert allowed(rule(True, text), v2=False) == {}
-    # A hole in a wildcard: the list is wider on v2, where our program decides.
+        assert allowed(rule(True, text)) == {}
+    # A hole in a wildcard, which v1 itself refuses.
     assert allowed(rule(True, "c 1:* r"), rule(False, "c 1:11 r")) == {"char-mem": "r"}
+
+
+def test_no_list_on_v2() -> None:
+    rows = [rule(True, "c 1:11 r")]
+    none = [("DevicePolicy", ("s", "auto")), ("DeviceAllow", ("a(ss)", []))]
+    assert devices.properties({"devices": rows}, DRIVERS, unified=True) == none

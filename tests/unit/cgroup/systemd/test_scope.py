@@ -90,7 +90,7 @@ def test_a_unit_is_written_down_before_it_is_started(manager: Remembering) -> No
     assert manager.started["PIDs"] == ("au", [os.getpid()])
     assert manager.started["TasksMax"] == ("t", 7)
     assert manager.started["TimeoutStopUSec"] == ("t", 5_000_000)
-    assert manager.started["DevicePolicy"] == ("s", "strict")
+    assert manager.started["DevicePolicy"] == ("s", "auto")
 
 
 def test_a_place_that_was_not_expected(manager: Remembering) -> None:
@@ -143,7 +143,7 @@ def test_quota_and_period_need_each_other(manager: Remembering) -> None:
 
 
 def test_device_rules_change_as_a_whole(manager: Remembering) -> None:
-    limits = scope.Limits(RECORD)
+    limits = scope.Limits({**RECORD, "mode": "v1"})
     rows = [{"allow": True, "access": "rwm"}]
     limits.change({"devices": rows}, {})
     limits.change_back()
