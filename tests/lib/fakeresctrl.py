@@ -63,7 +63,11 @@ class FakeResctrl:
 
     def remove_directory(self, name: str, dir_fd: int) -> None:
         self._may(name)
-        shutil.rmtree(name, dir_fd=dir_fd)
+        group = Path(os.readlink(f"/proc/self/fd/{dir_fd}")) / name
+        # The kernel removes what is in a group with it, and this must never remove anything else.
+        assert "/" not in name and name not in (".", ".."), name
+        assert group.is_relative_to(self.root), group
+        shutil.rmtree(group)
 
     def write_file(self, dir_fd: int, name: str, value: str) -> None:
         self._may(value)
