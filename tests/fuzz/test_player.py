@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pyruntime.plan.step import (
+    COPY,
     HOME,
     LOOKUP,
     MAKE_DIRECTORY,
@@ -38,8 +39,22 @@ SANITIZERS = "address,undefined"
 COMPILE = [
     "clang", "-std=gnu11", "-g", "-O1", "-fno-builtin", "-fno-sanitize-recover=all", "-Wall", "-Wextra", "-Werror",
 ]  # fmt: skip
-SOURCES = ("player", "resolve", "sync", "lookup", "hook")
+# Freestanding as the init is: what the kernel's headers define depends on it.
+STUBBED = [
+    "-ffreestanding",
+    "-include",
+    str(HERE / "stubbed.h"),
+    f"-fsanitize=fuzzer-no-link,{SANITIZERS}",
+]
+SOURCES = ("player", "resolve", "sync", "lookup", "hook", "copy")
 REPAIR = 0x8000
+# The two ends, what is in the directory, and a file of it with a stretch of data, one attribute and an owner.
+COPYING = bytes((
+    0, 0, 1, 0, 1, 0, 0,
+    0, 0, 0, 0, 0, 0,
+    1, 0, 0, 7, 0, 0, 0, 8, 0, 0, 0, 0,
+    0, 1, 0, 3, 0, *b"abc", 0, 0, 0, 0, 0, 0,
+))  # fmt: skip
 LEAST_COVERAGE = (
     0.3  # of the edges; the sanitizers' own ones, which nothing reaches, are more than half
 )
@@ -51,12 +66,8 @@ FIXED = ["setarch", "--addr-no-randomize"]
 def program() -> Path:
     """The player with its system calls stubbed; clang must be there (`.ci/packages fuzz`)."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    stubbed = ["-include", str(HERE / "stubbed.h")]
-    units = [
-        (SOURCE / f"{name}.c", [*stubbed, f"-fsanitize=fuzzer-no-link,{SANITIZERS}"])
-        for name in SOURCES
-    ]
-    units.append((HERE / "entry.c", units[0][1]))
+    units = [(SOURCE / f"{name}.c", STUBBED) for name in SOURCES]
+    units.append((HERE / "entry.c", STUBBED))
     units.append((HERE / "world.c", [f"-fsanitize={SANITIZERS}"]))
     objects = []
     for source, flags in units:
@@ -93,6 +104,7 @@ def aimed() -> Iterator[tuple[bytes, bytes]]:
         bytes((0, 1)) + dangling: resolve(3, "/l", out, MAKE_LIKE, model=4),
         bytes((0, 0, len(passwd), 0, *passwd, 0)): builtin(HOME, 3, 0, room, 64),
         bytes((195,)): builtin(LOOKUP, "x", "/a:/b", room, 64),
+        COPYING: builtin(COPY, 3, 4, 1),
     }
     for script, op in answers.items():
         yield script, Tape([Step(0, "", "", [op])]).bytes
@@ -161,10 +173,9 @@ def test_it_would_notice(program: Path, tmp_path: Path) -> None:
     for name in ("calls.h", "tape.h", "sys.h"):
         (tmp_path / name).write_text((SOURCE / name).read_text())
     (tmp_path / "player.c").write_text(blind)
-    flags = ["-include", str(HERE / "stubbed.h"), f"-fsanitize=fuzzer-no-link,{SANITIZERS}"]
     others = [str(BUILD / f"{name}.o") for name in (*SOURCES[1:], "entry", "world")]
     subprocess.run(
-        [*COMPILE, *flags, "-c", str(tmp_path / "player.c"), "-o", str(tmp_path / "player.o")],
+        [*COMPILE, *STUBBED, "-c", str(tmp_path / "player.c"), "-o", str(tmp_path / "player.o")],
         check=True,
     )
     target = tmp_path / "blind"

@@ -23,6 +23,7 @@
 
 #define SCRIPT_LIMIT 4096
 #define REPAIR	     0x80
+#define NOT_MINE     LONG_MIN
 #define CALL_LIMIT   60000 /* an empty script's answers end every loop long before */
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
@@ -120,10 +121,11 @@ static long read_from(uint8_t *to, long room)
 
 static long give_stat(struct statx *st)
 {
-	static const uint16_t modes[] = { S_IFREG | 0755, S_IFDIR | 0755, S_IFREG | 0644, S_IFIFO };
+	static const uint16_t modes[] = { S_IFREG | 0755, S_IFDIR | 0755, S_IFREG | 0644, S_IFIFO,
+					  S_IFLNK | 0777 };
 
 	memset(st, 0, sizeof *st);
-	st->stx_mode = modes[next(0) % 4];
+	st->stx_mode = modes[next(0) % 5];
 	return answer(0);
 }
 
@@ -143,6 +145,79 @@ static void check_name(const char *name)
 		complain("makes more than one component at once", 0);
 }
 
+/* Whole records, as the kernel gives them: 19 bytes of head, a name of one or two letters. */
+static long give_entries(uint8_t *to)
+{
+	const unsigned count = next(0) % 4;
+	unsigned n;
+
+	for (n = 0; n < count; n++, to += 24) {
+		const unsigned kind = next(0) % 4;
+		memset(to, 0, 24);
+		to[16] = 24;
+		to[19] = kind == 1 || kind == 2 ? '.' : (uint8_t)('a' + n);
+		to[20] = kind == 2 ? '.' : kind == 3 ? 'x' : 0;
+	}
+	return answer(24 * (long)count);
+}
+
+static long give_attributes(char *to)
+{
+	const unsigned count = next(0) % 3;
+
+	memcpy(to, "user.a\0user.b", count * 7);
+	return answer(7 * (long)count);
+}
+
+/* Of a file there is never less than a byte of data between two holes. */
+static long seek(long at, long whence)
+{
+	if (whence == SEEK_DATA)
+		return next(0) % 4 ? answer(at + (long)next(0)) : -ENXIO;
+	return answer(whence == SEEK_HOLE ? at + 1 + (long)next(0) : at);
+}
+
+/* What filling a tmpfs needs beside. */
+static long of_a_copy(long nr, long b, long c, long d)
+{
+	switch (nr) {
+	case SYS_getdents64:
+		return give_entries((uint8_t *)b);
+	case SYS_flistxattr:
+		return give_attributes((char *)b);
+	case SYS_fgetxattr:
+		look_at_text((const char *)b);
+		d = some_of(d < 256 ? d : 256);
+		fill((void *)c, (size_t)d);
+		return answer(d);
+	case SYS_fsetxattr:
+		look_at_text((const char *)b);
+		look_at((const void *)c, (size_t)d);
+		return answer(0);
+	case SYS_lseek:
+		return seek(b, c);
+	case SYS_sendfile:
+		return answer(some_of(d));
+	case SYS_symlinkat:
+		check_name((const char *)c);
+		return answer(0);
+	case SYS_fchownat:
+		check_name((const char *)b);
+		return answer(0);
+	case SYS_utimensat:
+		if (b)
+			check_name((const char *)b);
+		look_at((const void *)c, 2 * sizeof(struct timespec));
+		return answer(0);
+	case SYS_fchown:
+	case SYS_fchmod:
+	case SYS_ftruncate:
+		return answer(0);
+	default:
+		return NOT_MINE;
+	}
+}
+
 static long of_a_file(long nr, long a, long b, long c, long d, long e)
 {
 	long n;
@@ -160,7 +235,7 @@ static long of_a_file(long nr, long a, long b, long c, long d, long e)
 		return give_stat((struct statx *)e);
 	case SYS_readlinkat:
 		check_name((const char *)b);
-		n = some_of(d);
+		n = some_of(d < PATH_MAX ? d : PATH_MAX - 1);
 		fill((void *)c, (size_t)n);
 		return next(255) < 192 ? n : -EINVAL;
 	case SYS_openat2:
@@ -171,8 +246,13 @@ static long of_a_file(long nr, long a, long b, long c, long d, long e)
 	case SYS_mkdirat:
 		check_name((const char *)b);
 		return answer(8);
+	case SYS_faccessat:
 	case SYS_faccessat2:
 		look_at_text((const char *)b);
+		return answer(0);
+	case SYS_newfstatat:
+		look_at_text((const char *)b);
+		memset((void *)c, 0, sizeof(struct stat));
 		return answer(0);
 	case SYS_pipe2:
 		((int *)a)[0] = 20 + (int)next(0);
@@ -223,7 +303,11 @@ static long of_a_process(long nr, long a, long b, long c)
 
 long of_a_builtin(long nr, long a, long b, long c, long d, long e, long f)
 {
+	const long copied = of_a_copy(nr, b, c, d);
+
 	(void)f;
+	if (copied != NOT_MINE)
+		return copied;
 	switch (nr) {
 	case SYS_exit_group:
 		longjmp(away, (int)a + 1000);
@@ -234,7 +318,9 @@ long of_a_builtin(long nr, long a, long b, long c, long d, long e, long f)
 	case SYS_openat2:
 	case SYS_openat:
 	case SYS_mkdirat:
+	case SYS_faccessat:
 	case SYS_faccessat2:
+	case SYS_newfstatat:
 	case SYS_pipe2:
 		return of_a_file(nr, a, b, c, d, e);
 	default:
