@@ -135,8 +135,10 @@ def _take_back(name: str, complaints: list[str]) -> None:
         with resctrl.need() as groups:
             if not groups.tasks(name):
                 groups.remove(name)
-    except PyruntimeError as error:
-        complaints.append(error.message)
+    except FileNotFoundError:
+        pass  # somebody was faster
+    except (PyruntimeError, OSError) as error:
+        complaints.append(f"resctrl group `{name}` is left: {error}")
 
 
 def _join(name: str, monitor: str, host: Any, *, exec_: bool) -> None:

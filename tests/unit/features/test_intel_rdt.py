@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,20 @@ def test_a_line_the_kernel_refuses(tree: FakeResctrl) -> None:
         host.roll_back()
         host.release()
         assert tree.groups == [] and not host.complaints
+
+
+def test_a_named_group_that_is_gone_or_broken_stops_no_undo(tree: FakeResctrl) -> None:
+    """An undo that raised would leave all that was made before it, with no record of it."""
+    host = create(closID="gold", schemata=["L3:0=f"])
+    again = host.undo[:]
+    shutil.rmtree(tree.root / "gold")
+    host.roll_back()
+    assert not host.complaints
+    (tree.root / "gold/tasks").mkdir(parents=True)
+    host.undo = again
+    host.roll_back()
+    (text,) = host.complaints
+    assert text.startswith("resctrl group `gold` is left")
 
 
 def test_a_named_group_somebody_came_to_use_is_not_taken_back(tree: FakeResctrl) -> None:
