@@ -13,7 +13,7 @@ import posix
 
 from pyruntime import features
 from pyruntime.cgroup import detect, driver
-from pyruntime.errors import BundleError, UsageError, WrongStatus, strerror
+from pyruntime.errors import BundleError, PyruntimeError, UsageError, WrongStatus, strerror
 from pyruntime.features.inside import NOTIFY_STATE
 from pyruntime.features.site import Site
 from pyruntime.kernel import calls
@@ -175,20 +175,24 @@ class Creation:
                 hooks.run(kind, configured[kind], host.record, "creating")
 
     def _abandon(self) -> None:
-        """Backwards: the init, then what it and the host made, then the state directory."""
+        """Backwards: the init, then what it and the host made, then the state directory. Why the creation failed is
+        said by its own error; what holds on to something stays on record, for `delete` to try again."""
         from pyruntime.runtime import holdings
 
-        host = self.host
+        host, log = self.host, self.request.log
         host.close_handed()
         self.launch.close_terminal()
         try:
             host.roll_back()
             for text in host.complaints:
-                self.request.log.warning(text)
+                log.warning(text)
             holdings.release_all(host.entry)
-        finally:
-            host.entry.remove()
+        except PyruntimeError as problem:
+            log.warning(f"{problem.message}; `delete --force {host.entry.id}` tries again")
             host.entry.close()
+            return
+        host.entry.remove()
+        host.entry.close()
         configured = (self.spec.get("hooks") or {}).get("poststop")
         if configured and host.pid:
             from pyruntime.runtime import hooks

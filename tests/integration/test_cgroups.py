@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lib import facts, kernel, leaks
+from tests.lib import facts, kernel, leaks, programs
 from tests.lib.box import Box, refused, run, unique_id
 from tests.lib.bundle import Bundle
 from tests.lib.groups import V2, below_own, group_of, hierarchies, joined, own_path, places
@@ -233,3 +234,23 @@ def test_a_foreign_cgroup_is_not_touched(bundle: Bundle) -> None:
     limits = {"memory": {"limit": 64 << 20}, "cpu": {"shares": 100, "cpus": "0"}}
     run(bundle.set("linux.resources", limits))
     assert {file: file.read_text() for file in before} == before
+
+
+def test_what_a_failed_create_cannot_give_back_stays_on_record(bundle: Bundle) -> None:
+    """A group that is a mount point for the runtime, by a hook that fails: its failure is what is said, and the
+    delete of somebody who does not see the mount removes the group."""
+    with Box(bundle) as box:
+        group = next(iter(joined().values())) / box.id
+        script = f"mount --bind {group} {group} && exit 3"
+        bundle.hook("createRuntime", "sh", "-c", script, path="/bin/sh").write(box.id)
+        command = ["unshare", "-m", *programs.runtime_command(), "--root", str(box.root), "create"]
+        command += ["--bundle", str(bundle.directory), box.id]
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        said = done.stderr
+        assert done.returncode == 1 and "exit status 3" in said, said
+        assert "device or resource busy" in said and f"delete --force {box.id}" in said
+        assert box.id in box.call("list", "-q").out
+        box.delete("--force")
+        assert not group.exists() and box.id not in box.call("list", "-q").out
