@@ -41,7 +41,7 @@ SHORT = {
     "tester": ["tests/vm/session"],
 }
 # The kernel is the same on every layout: on v1 and hybrid what has to do with cgroups, and the lives of containers.
-LAYOUT_WORDS = """cgroup devices events exec_cgroups exec_process lifecycle limits nested pause ps sigkill stats systemd
+LAYOUT_WORDS = """cgroup devices events exec_cgroups exec_process lifecycle limits nested pause ps stats systemd
 update verbs""".split()
 LAYOUT = {
     "root": sorted(
