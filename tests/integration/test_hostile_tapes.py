@@ -68,6 +68,6 @@ def test_damaged_tapes() -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("seed", range(100, 110))
+@pytest.mark.parametrize("seed", range(100, 104))
 def test_many_damaged_tapes(seed: int) -> None:
-    judge(fuzzed(seed, count=50_000), 50_000)
+    judge(fuzzed(seed, count=20_000), 20_000)
