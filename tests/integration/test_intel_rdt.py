@@ -10,8 +10,6 @@ import pytest
 from tests.lib.box import refused, report
 from tests.lib.bundle import Bundle
 
-pytestmark = pytest.mark.covers("linux.intelRdt")
-
 
 @pytest.fixture(autouse=True)
 def no_resctrl() -> None:

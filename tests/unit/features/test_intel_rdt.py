@@ -16,6 +16,8 @@ from pyruntime.plan import moments
 from tests.lib.fakeresctrl import FakeResctrl
 from tests.lib.plans import executed, findings, planned, spec
 
+pytestmark = pytest.mark.covers("linux.intelRdt")
+
 PID = 4711
 
 
