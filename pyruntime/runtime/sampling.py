@@ -36,7 +36,7 @@ class Sampler:
 
     def __init__(self, root: str, ids: Sequence[str], listener_fd: int, log: Log) -> None:
         self.store = Store(root)
-        self.ids = list(ids)
+        self.ids = list(dict.fromkeys(ids))  # one named twice is one
         self.log = log
         self.over = False
         self._watch = Watch(many=True)

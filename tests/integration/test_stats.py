@@ -118,6 +118,18 @@ def test_it_ends_with_the_last_one_named(bundle: Bundle) -> None:
             assert stats.end().code == 0
 
 
+def test_one_named_twice(bundle: Bundle) -> None:
+    """Has one row, and one end."""
+    with Box(bundle.inside("pause")) as box:
+        box.create()
+        assert len(sample(box, box.id, box.id)) == 1
+        with Listener(box, "stats", "--json", "--interval", "50ms", box.id, box.id) as stats:
+            stats.until(lambda: bool(stats.events))
+            box.kill("KILL")
+            box.wait()
+            assert stats.end().code == 0
+
+
 def test_nobody_reads_any_more(bundle: Bundle) -> None:
     with Box(bundle.inside("pause")) as box:
         box.create()
