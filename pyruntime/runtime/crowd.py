@@ -305,7 +305,7 @@ class Member:
 
     def leave(self) -> None:
         """The directory has lost its name. The end is told first, which may not have been read yet."""
-        if not self.has_ended and self.init >= 0 and select.select([self.init], [], [], 0)[0]:
+        if not self.has_ended and self.init >= 0 and _is_ready(self.init):
             self._end()
         if self.has_ended and self.reached < EXITED:
             self._exited()
@@ -328,3 +328,10 @@ class Member:
 
     def say(self, kind: str, data: dict[str, Any]) -> None:
         self.crowd.say(kind, self.entry.id, data)
+
+
+def _is_ready(fd: int) -> bool:
+    """poll(2): select(2) knows no descriptor above 1023, and a crowd has many."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))

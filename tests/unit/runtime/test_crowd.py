@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import posix
+import resource
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,6 +150,30 @@ def test_deleted_before_its_end_was_read(stage: Stage) -> None:
     entry.remove()
     stage.end_child()
     assert sorted(stage.told()) == [("deleted", "web"), ("exited", "web")]
+
+
+def test_a_descriptor_beyond_those_of_select(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few hundred containers are more than a thousand descriptors."""
+
+    def open_high(record: dict[str, Any]) -> int:
+        low = posix.pidfd_open(record["pid"])
+        try:
+            return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 1024)
+        finally:
+            posix.close(low)
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    monkeypatch.setattr(crowd.signals, "open_process", open_high)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        stage.begin()
+        entry = stage.make("web", status="running", **stage.child())
+        assert stage.told() == [("created", "web"), ("started", "web")]
+        entry.remove()
+        stage.end_child()
+        assert sorted(stage.told()) == [("deleted", "web"), ("exited", "web")]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_lost_news(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
