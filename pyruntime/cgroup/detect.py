@@ -148,7 +148,7 @@ def visible_mounts(mountinfo: bytes | None = None) -> list[Mount]:
         mountinfo = read_proc("/proc/self/mountinfo")
     found: list[Mount] = []
     above: set[bytes] = set()  # every directory a later mount would hide one of `found` by
-    for line in mountinfo.splitlines():
+    for line in mountinfo.split(b"\n"):  # a name may hold any other line break as it is
         fields = line.split(b" ", 5)
         if len(fields) < 6:
             continue
@@ -196,7 +196,7 @@ def read_proc(path: str) -> bytes:
 def _own_paths(own: bytes) -> dict[str, str]:
     """Hierarchy name (its controllers as the kernel joins them) → our own path in it."""
     paths = {}
-    for line in own.splitlines():
+    for line in own.split(b"\n"):
         _, _, rest = line.partition(b":")
         name, separator, path = rest.partition(b":")
         if separator:

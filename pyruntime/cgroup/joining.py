@@ -120,9 +120,10 @@ def _open(group: Group, mount: detect.Mount | None, below: list[str]) -> int:
 
 
 def _open_inits(group: Group, mount: detect.Mount, pid: int) -> int:
-    """A handle on the group the container's init is in now."""
+    """A handle on the group the container's init is in now. The payload names the groups: a carriage return may be in
+    a name, and what follows it is no row."""
     try:
-        rows = detect.read_proc(f"/proc/{pid}/cgroup").splitlines()
+        rows = detect.read_proc(f"/proc/{pid}/cgroup").split(b"\n")
     except OSError as error:
         raise _failed(f"of process {pid}", error) from error
     for row in rows:

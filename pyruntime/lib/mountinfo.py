@@ -32,7 +32,7 @@ def find(kind: bytes) -> list[tuple[str, int]]:
     """(place, device number) of every mount of a whole file system of that type, the newest first: one may be hidden
     beneath another, so whoever opens the place compares its st_dev."""
     found = []
-    for line in read_file("/proc/self/mountinfo", LIMIT).splitlines():
+    for line in _lines(read_file("/proc/self/mountinfo", LIMIT)):
         left, _, right = line.partition(b" - ")
         if right.partition(b" ")[0] == kind:
             _, _, device, root, place, _ = left.split(b" ", 5)
@@ -44,7 +44,7 @@ def find(kind: bytes) -> list[tuple[str, int]]:
 
 def parse(text: bytes) -> RootMount:
     rows = []
-    for line in text.splitlines():
+    for line in _lines(text):
         left, _, right = line.partition(b" - ")
         mount, parent, _, _, place, _ = left.split(b" ", 5)
         rows.append((mount, parent, place, right.partition(b" ")[0]))
@@ -59,6 +59,11 @@ def parse(text: bytes) -> RootMount:
         if place != b"/" and (parent == own[0] or kind in (b"proc", b"sysfs"))
     ]
     return RootMount(own[0] == own[1], places[::-1])
+
+
+def _lines(text: bytes) -> list[bytes]:
+    """The kernel writes a line break in a name in octal, a carriage return as it is: splitlines() would end there."""
+    return text.removesuffix(b"\n").split(b"\n")
 
 
 def _decode(name: bytes) -> str:

@@ -50,6 +50,15 @@ def test_hybrid() -> None:
     assert layout.hierarchies[-1].title == "unified"
 
 
+def test_a_carriage_return_in_a_name() -> None:
+    """What follows it is no line: the source of any user's mount would hide all others."""
+    forged = b"50 23 0:50 / /home/one/a\rb rw - fuse.x /sys/fs/cgroup rw\n"
+    assert names(detect.layout(V1 + forged, OWN)) == names(detect.layout(V1, OWN))
+    layout = detect.layout(V1, OWN + b"0::/a\r4:memory:/b\n")
+    memory = layout.controller("memory")
+    assert memory is not None and memory.own_path == "/user/one"
+
+
 def test_the_directory_name_says_nothing() -> None:
     odd = HEAD + v1(42, "/sys/fs/cgroup/a", "rw,memory") + v1(43, "/sys/fs/cgroup/memory", "rw,cpu")
     layout = detect.layout(odd, b"2:cpu:/\n1:memory:/\n")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import posix
+from pathlib import Path
+
 import pytest
 
 from pyruntime import errors
-from pyruntime.cgroup import driver
+from pyruntime.cgroup import detect, driver, joining, tree
+from pyruntime.cgroup.group import Group
 
 
 @pytest.mark.parametrize(
@@ -58,3 +63,20 @@ def test_paths_that_lead_elsewhere(paths: dict[str, str], sentence: str) -> None
 def test_a_hierarchy_that_is_not_mounted() -> None:
     with pytest.raises(errors.StepError, match=r"join cgroup /nowhere/web/a: no such file"):
         driver.join(KEPT, 1, {"cpu": "a", "cpuacct": "./a/"})
+
+
+def test_a_group_whose_name_looks_like_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The payload may put a carriage return into the name of a group it makes for its init."""
+    own = tmp_path / "web" / "a\r0::" / "b"
+    own.mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    monkeypatch.setattr(detect, "read_proc", lambda _path: b"1:cpu:/\n0::/web/a\r0::/b\n")
+    monkeypatch.setattr(tree, "open_mount", lambda path, _device: os.open(path, tree.HANDLE))
+    mount = detect.Mount("cgroup2", "/", str(tmp_path), 0, ())
+    fd = joining._open_inits(Group("", str(tmp_path), "/web", 1), mount, 1)
+    try:
+        assert posix.fstat(fd).st_ino == own.stat().st_ino
+    finally:
+        posix.close(fd)

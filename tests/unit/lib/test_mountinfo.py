@@ -39,6 +39,11 @@ def test_a_root_that_is_no_mount() -> None:
     assert not root.alone and root.places == []
 
 
+def test_a_carriage_return_in_a_name() -> None:
+    root = parse(INITRAMFS + b"24 1 0:22 / /a\rb rw - fuse.x /sys/fs/cgroup rw\n")
+    assert root.places[0] == "/a\rb"
+
+
 def test_the_machine_itself() -> None:
     root, points = read_root(), {mount.point for mount in facts.own_mounts()}
     assert set(root.places) <= points and "/" not in root.places
