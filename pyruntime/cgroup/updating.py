@@ -150,6 +150,7 @@ class _Work:
         """v2 has one file for quota and period: what is not asked for stays as it is."""
         cpu = self.resources.get("cpu") or {}
         if bool(cpu.get("quota")) != bool(cpu.get("period")):
+            self._refuse_missing("cpu")
             quota, period = knob.read(self.fds[""], "cpu.max").split()
             kept = {"quota": -1 if quota == "max" else int(quota), "period": int(period)}
             asked = {key: value for key, value in cpu.items() if value or key not in kept}

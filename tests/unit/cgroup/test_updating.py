@@ -89,6 +89,16 @@ def test_half_of_a_pair(kernel: Kernel, cpu: dict[str, int], written: str) -> No
     assert kernel.files["cpu.max"] == written
 
 
+@pytest.mark.parametrize("cpu", [{"quota": 5000}, {"period": 20000}, {"shares": 512}])
+def test_a_group_without_the_controller(kernel: Kernel, cpu: dict[str, int]) -> None:
+    """What an ordinary user has on many hosts: memory and pids alone."""
+    (kernel.place / "cgroup.controllers").write_text("memory pids\n")
+    for name in ("cpu.max", "cpu.weight"):
+        (kernel.place / name).unlink()
+    with pytest.raises(errors.UnsupportedError, match="needs the cpu controller, which"):
+        updating.update(kernel.cgroup, {"cpu": cpu}, {})
+
+
 THROTTLE = {
     "blockIO": {
         "weight": 500,
