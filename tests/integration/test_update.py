@@ -113,6 +113,17 @@ def test_memory_and_swap_together_in_either_direction(bundle: Bundle, target_mib
         assert wanted is not None and values(box, dict(wanted)) == wanted
 
 
+def test_idle_no_more_and_shares_at_once(bundle: Bundle) -> None:
+    """A group that is idle takes no shares."""
+    bundle.set("linux.resources.cpu", {"idle": 1})
+    with running(bundle) as box:
+        update(box, "--cpu-idle", "0", "--cpu-share", "512")
+        wanted = chosen(
+            {"cpu.idle": "0", "cpu.shares": "512"}, {"cpu.idle": "0", "cpu.weight": "59"}
+        )
+        assert wanted is not None and values(box, dict(wanted)) == wanted
+
+
 def test_what_docker_sends(bundle: Bundle) -> None:
     """Unset fields are zeros and mean: leave alone."""
     bundle.set("linux.resources.memory.limit", 64 * MIB).set("linux.resources.pids.limit", 20)

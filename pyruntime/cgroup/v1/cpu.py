@@ -31,6 +31,9 @@ def apply(dir_fd: int, resources: Mapping[str, Any]) -> None:
         ("cpu.rt_period_us", cpu.get("realtimePeriod", 0), "realtimePeriod"),
         ("cpu.rt_runtime_us", cpu.get("realtimeRuntime", 0), "realtimeRuntime"),
     )
+    idle = cpu.get("idle")
+    if idle == 0:  # an idle group takes no shares
+        _set(dir_fd, "cpu.idle", idle, "idle")
     if shares := cpu.get("shares", 0):
         _set_shares(dir_fd, shares)
     late_burst = _early_burst(dir_fd, cpu)
@@ -41,8 +44,8 @@ def apply(dir_fd: int, resources: Mapping[str, Any]) -> None:
     )
     if late_burst:
         _set(dir_fd, "cpu.cfs_burst_us", cpu["burst"], "burst")
-    if "idle" in cpu:
-        _set(dir_fd, "cpu.idle", cpu["idle"], "idle")
+    if idle:
+        _set(dir_fd, "cpu.idle", idle, "idle")
 
 
 def _pair(dir_fd: int, period: tuple[str, int, str], share: tuple[str, int, str]) -> None:

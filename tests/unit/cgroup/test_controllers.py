@@ -175,11 +175,11 @@ def test_cpu_settings_in_their_order(files: Files) -> None:
     assert files.writes == [
         ("cpu.rt_period_us", "10"),
         ("cpu.rt_runtime_us", "9"),
+        ("cpu.idle", "0"),
         ("cpu.shares", "512"),
         ("cpu.cfs_burst_us", "0"),
         ("cpu.cfs_period_us", "100000"),
         ("cpu.cfs_quota_us", "50000"),
-        ("cpu.idle", "0"),
     ]
 
 
