@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pyruntime.runtime.store import Entry
 
 
+ZEROS = ("burst", "idle")  # of which zero is a value, as the controllers take it
+
+
 def check(resources: dict[str, Any], rdt: dict[str, str]) -> None:
     """BundleError with every mistake that can be seen without the container."""
     findings = list(driver.rules(resources))
@@ -72,6 +75,6 @@ def _merged(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     for key, value in wanted.items():
         if isinstance(value, dict):
             result[key] = _merged(result.get(key) or {}, value)
-        elif value or (value == 0 and key in ("burst", "idle", "limit") and key not in result):
+        elif value or key in ZEROS or (value == 0 and key == "limit" and key not in result):
             result[key] = value
     return result

@@ -76,6 +76,12 @@ def test_what_is_no_number(text: str) -> None:
             resources(f"--cpu-quota={text}")
 
 
+def test_merging_keeps_zeros_that_are_values() -> None:
+    before = {"cpu": {"burst": 5, "idle": 1, "shares": 7}}
+    wanted = {"cpu": {"burst": 0, "idle": 0, "shares": 0}}
+    assert updating._merged(before, wanted) == {"cpu": {"burst": 0, "idle": 0, "shares": 7}}
+
+
 def test_merging_leaves_alone_what_is_zero() -> None:
     before = {"cpu": {"quota": 5, "cpus": "0"}, "pids": {"limit": 3}, "devices": [1]}
     wanted = {"cpu": {"quota": 0, "period": 7}, "devices": [2], "unified": {"a.b": "1"}}
