@@ -50,6 +50,7 @@ NUMBERS = {
     "blkio-weight": ("blockIO", "weight"),
     "pids-limit": ("pids", "limit"),
 }
+SIGNED = ("cpu-quota", "cpu-rt-runtime", "pids-limit")
 SIZES = {
     "memory": ("memory", "limit"),
     "memory-swap": ("memory", "swap"),
@@ -106,7 +107,7 @@ def _from_file(path: str) -> dict[str, Any]:
 
 
 def _number(flag: str, text: str) -> int:
-    digits = text.removeprefix("-")
+    digits = text.removeprefix("-") if flag in SIGNED else text
     if not (digits.isascii() and digits.isdigit() and len(digits) < 20 and int(digits) < LARGEST):
         raise errors.UsageError(f"invalid value for {flag}: {text}")
     return int(text)

@@ -76,6 +76,12 @@ def test_what_is_no_number(text: str) -> None:
             resources(f"--cpu-quota={text}")
 
 
+@pytest.mark.parametrize("flag", ["cpu-share", "cpu-period", "cpu-burst", "blkio-weight"])
+def test_what_is_never_negative(flag: str) -> None:
+    with pytest.raises(UsageError, match=f"invalid value for {flag}"):
+        resources(f"--{flag}=-5")
+
+
 def test_merging_keeps_zeros_that_are_values() -> None:
     before = {"cpu": {"burst": 5, "idle": 1, "shares": 7}}
     wanted = {"cpu": {"burst": 0, "idle": 0, "shares": 0}}
