@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from pyruntime.cgroup.systemd.scope import Scope
 
 
-def rules(resources: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(resources: Mapping[str, Any], *, changing: bool = False) -> Iterator[tuple[str, str]]:
     """(pointer from /linux/resources, why) of each mistake the schema cannot see."""
     from pyruntime.cgroup import rules
 
-    return rules.rules(resources)
+    return rules.rules(resources, changing=changing)
 
 
 def prepare(

@@ -23,11 +23,11 @@ MAX_INTERFACE_BYTES = 15
 FORBIDDEN_UNIFIED = ("cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.type")
 
 
-def rules(resources: Mapping[str, Any]) -> Findings:
-    """(pointer, why) of each mistake."""
+def rules(resources: Mapping[str, Any], *, changing: bool = False) -> Findings:
+    """(pointer, why) of each mistake. `changing`: of limits there are already, so a half of a pair is none."""
     yield from _devices(resources.get("devices") or ())
     if "memory" in resources:
-        yield from _memory(resources["memory"])
+        yield from _memory(resources["memory"], changing=changing)
     if "cpu" in resources:
         yield from _cpu(resources["cpu"])
     if "blockIO" in resources:
@@ -51,14 +51,15 @@ def _devices(rows: Any) -> Findings:
                 yield f"/devices/{index}/{key}", "a device number is not negative; -1 means any"
 
 
-def _memory(memory: Mapping[str, Any]) -> Findings:
+def _memory(memory: Mapping[str, Any], *, changing: bool) -> Findings:
     for key in ("limit", "swap", "reservation"):
         if memory.get(key, 0) < -1:
             yield f"/memory/{key}", "a number of bytes, or -1 for no limit"
     limit, swap = memory.get("limit", 0), memory.get("swap", 0)
     if swap > 0:
         if not limit:
-            yield "/memory/swap", "unable to set swap limit without memory limit"
+            if not changing:  # v2's controller says so even then
+                yield "/memory/swap", "unable to set swap limit without memory limit"
         elif limit > swap:
             yield "/memory/swap", "swap counts memory too and is smaller than the memory limit"
     swappiness = memory.get("swappiness", 0)

@@ -22,7 +22,7 @@ ZEROS = ("burst", "idle")  # of which zero is a value, as the controllers take i
 
 def check(resources: dict[str, Any], rdt: dict[str, str]) -> None:
     """BundleError with every mistake that can be seen without the container."""
-    findings = list(driver.rules(resources))
+    findings = list(driver.rules(resources, changing=True))
     if rdt:
         from pyruntime.features import intel_rdt
 

@@ -113,6 +113,19 @@ def test_memory_and_swap_together_in_either_direction(bundle: Bundle, target_mib
         assert wanted is not None and values(box, dict(wanted)) == wanted
 
 
+def test_swap_alone(bundle: Bundle) -> None:
+    """So does `docker update --memory-swap` ask on v1; v2's limit is another one and needs both, as from runc."""
+    bundle.set("linux.resources.memory", {"limit": 64 * MIB, "swap": 64 * MIB})
+    with running(bundle) as box:
+        wanted = chosen({"memory.memsw.limit_in_bytes": str(128 * MIB)}, None)
+        document = {"memory": {"limit": 0, "swap": 128 * MIB}}
+        outcome = by_document(box, document, check=wanted is not None)
+        if wanted is None:
+            assert "unable to set swap limit without memory limit" in outcome.err
+        else:
+            assert values(box, dict(wanted)) == wanted
+
+
 def test_idle_no_more_and_shares_at_once(bundle: Bundle) -> None:
     """A group that is idle takes no shares."""
     bundle.set("linux.resources.cpu", {"idle": 1})

@@ -86,6 +86,11 @@ def test_all_findings_at_once() -> None:
     assert len(list(driver.rules(resources))) == 4
 
 
+def test_swap_alone_is_a_change() -> None:
+    assert list(driver.rules({"memory": {"swap": 4096}}, changing=True)) == []
+    assert list(driver.rules({"memory": {"limit": 8192, "swap": 4096}}, changing=True))
+
+
 @pytest.mark.parametrize(
     ("version", "limit", "kept"),
     [
