@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Parser = Callable[[bytes], Any]
 
 _READ = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW
-ROOM = 16384  # bytes of a file, a line for each device of the host included
+ROOM = 16384  # bytes of nearly every file in one read; some have lines for each device
 NO_LIMIT_V1 = 1 << 62  # what v1 shows for none is the largest number of pages
 
 
@@ -71,7 +71,7 @@ class Glance:
             try:
                 fd = posix.open(path, _READ, dir_fd=mount_fd)
                 try:
-                    found[key] = parser(posix.read(fd, ROOM))
+                    found[key] = parser(_whole(fd))
                 finally:
                     posix.close(fd)
             except OSError as error:
@@ -81,6 +81,15 @@ class Glance:
         if missing:
             self._rows = [row for row in self._rows if row not in missing]
         return found
+
+
+def _whole(fd: int) -> bytes:
+    """A read that is not full was the last."""
+    text = part = posix.read(fd, ROOM)
+    while len(part) == ROOM:
+        part = posix.read(fd, ROOM)
+        text += part
+    return text
 
 
 def _limit(text: bytes) -> int | None:
