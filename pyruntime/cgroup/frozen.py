@@ -17,7 +17,7 @@ def is_frozen(kept: dict[str, Any]) -> bool:
     """By its own freezer. One file is read, by path: the answer is for showing, nothing is done on it."""
     unified = kept["mode"] == "v2"
     for hierarchy, (mountpoint, path, _) in kept["groups"].items():
-        if hierarchy == "" if unified else "freezer" in hierarchy:
+        if hierarchy == "" if unified else "freezer" in hierarchy.split(","):
             name = "cgroup.freeze" if unified else "freezer.self_freezing"
             try:
                 return _read_path(f"{mountpoint}{path}/{name}") == b"1"
