@@ -56,7 +56,16 @@ def shown(resources: dict[str, Any], v2: Values) -> Values:
     return {"CPUShares": "262144"} if "CPUWeight" in v2 else v2
 
 
-@pytest.mark.covers("linux.resources.memory", "linux.resources.cpu", "linux.resources.pids")
+@pytest.mark.covers(
+    "linux.resources.memory.limit",
+    "linux.resources.memory.reservation",
+    "linux.resources.cpu.quota",
+    "linux.resources.cpu.period",
+    "linux.resources.cpu.cpus",
+    "linux.resources.cpu.mems",
+    "linux.resources.cpu.shares",
+    "linux.resources.pids.limit",
+)
 @pytest.mark.parametrize(("resources", "properties", "v1", "v2"), LIMITS)
 def test_limits(
     bundle: Bundle, resources: dict[str, Any], properties: Values, v1: Values, v2: Values
