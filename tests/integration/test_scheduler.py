@@ -181,7 +181,7 @@ def test_a_late_process_that_makes_no_sense(bundle: Bundle) -> None:
 
 def test_an_ordinary_user_may_be_nice(person: Person) -> None:
     bundle = rootless(scheduled(person.bundle(), "SCHED_BATCH", nice=5), person, person.maps)
-    with PersonBox(bundle.unset("linux.resources"), person) as box:
+    with PersonBox(bundle.set("linux.resources", {}), person) as box:
         assert seen(box.run(check=True).facts) == wanted("SCHED_BATCH", nice=5)
 
 
@@ -191,7 +191,7 @@ def test_an_ordinary_user_may_be_nice(person: Person) -> None:
 def test_an_ordinary_user_may_not_be_more(
     person: Person, policy: str, members: dict[str, int]
 ) -> None:
-    bundle = scheduled(person.bundle(), policy, **members).unset("linux.resources")
+    bundle = scheduled(person.bundle(), policy, **members).set("linux.resources", {})
     with PersonBox(rootless(bundle, person, person.maps), person) as box:
         message = one_refusal(box)
         assert "(/process/scheduler): operation not permitted" in message

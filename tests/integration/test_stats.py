@@ -48,7 +48,9 @@ def test_a_busy_one(bundle: Bundle) -> None:
         with Listener(box, "stats", "--json", "--interval", "100ms") as stats:
             # On a loaded machine it may have to wait for its turn.
             stats.until(lambda: any(row["cpu"]["percent"] > 1 for row in stats.events))
-            assert all(0 <= row["cpu"]["percent"] < 150 for row in stats.events)
+            shares = sorted(row["cpu"]["percent"] for row in stats.events)
+            # A reader that is held up between the clock and the counter sees more.
+            assert shares[0] >= 0 and shares[len(shares) // 2] < 150
 
 
 def test_network_of_the_host(bundle: Bundle) -> None:
