@@ -142,8 +142,9 @@ class Row:
         self._before: tuple[int, int] | None = None
 
     def read(self) -> dict[str, Any]:
+        now = time.monotonic_ns()  # the processor's file is the first that is read
         found = {} if self._glance is None else self._glance.read()
-        now, used = time.monotonic_ns(), found.get("cpu")
+        used = found.get("cpu")
         percent = None
         if used is not None:
             if self._before is not None and now > self._before[0]:

@@ -47,7 +47,7 @@ def test_a_busy_one(bundle: Bundle) -> None:
         box.expect("busy")
         with Listener(box, "stats", "--json", "--interval", "100ms") as stats:
             # On a loaded machine it may have to wait for its turn.
-            stats.until(lambda: any(row["cpu"]["percent"] > 1 for row in stats.events))
+            stats.until(lambda: sum(row["cpu"]["percent"] > 1 for row in stats.events) > 4)
             shares = sorted(row["cpu"]["percent"] for row in stats.events)
             # A reader that is held up between the clock and the counter sees more.
             assert shares[0] >= 0 and shares[len(shares) // 2] < 150
