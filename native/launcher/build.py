@@ -117,7 +117,9 @@ def build_fast(package: Path, out: Path, files: dict[str, tuple[Path, str]]) -> 
     keep = [f"-Wl,-u,{name}" for name in symbols]
     include = ["-isystem", sysconfig.get_path("include"), f"-I{HERE}", "-DPy_BUILD_CORE"]
     output = ["-o", str(out / "pyruntime"), f"-Wl,--dynamic-list={exported}"]
-    libraries = [*first_objects(archive, out), str(archive), "-ldl", "-lpthread", "-lutil"]
+    # libm, last, only where an interpreter refers to more of it than mathematics.c has (--as-needed).
+    system = ["-ldl", "-lpthread", "-lutil", "-lc", "-lm"]
+    libraries = [*first_objects(archive, out), str(archive), *system]
     run(*compiler(), *COMPILE, *include, *sources, *output, *keep, *LINK, *libraries)
     left = sorted(set(freeze.package_modules(package)) - set(names))
     print(f"launcher: {len(names)} modules frozen in, {len(left)} for the full interpreter only")

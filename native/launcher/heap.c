@@ -196,13 +196,14 @@ static void pr_free(void *context, void *memory)
 
 static void *pr_realloc(void *context, void *memory, size_t size)
 {
-	struct pr_block *block = pr_block_of(memory);
+	struct pr_block *block;
 	void *moved;
 
 	if (!memory)
 		return pr_malloc(context, size);
 	if (!pr_in_row(memory))
 		return realloc(memory, size ? size : 1);
+	block = pr_block_of(memory);
 	if (size <= block->size) {
 		pr_cut(block, pr_rounded(size));
 		return memory;

@@ -96,6 +96,12 @@ double log(double x)
 void sincos(double x, double *sine, double *cosine);
 void sincos(double x, double *sine, double *cosine)
 {
-	*sine = sin(x);
-	*cosine = cos(x);
+	static void (*function)(double x, double *sine, double *cosine);
+	void *found;
+
+	if (!function) {
+		found = pr_libm("sincos");
+		memcpy(&function, &found, sizeof(found));
+	}
+	function(x, sine, cosine);
 }

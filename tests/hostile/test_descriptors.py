@@ -33,7 +33,7 @@ PLACES = [f"/proc/self/fd/{number}" for number in NUMBERS] + [
     "/proc/self/cwd",
     "/proc/self/cwd/..",
     "/proc/self/root",
-    "/proc/1/root/..",
+    "/proc/1/root",
     "/proc/1/cwd/../..",
     "/proc/thread-self/fd/7",
     "/proc/self/fd/7/../../..",
