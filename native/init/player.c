@@ -109,13 +109,6 @@ static _Noreturn void become(struct player *p, const struct insn *i, const long 
 
 #define TEXT(n) ((char *)(uintptr_t)a[n])
 
-static int is_to_repeat(u32 nr, long result, int tries)
-{
-	if (result == -PR_EINTR)
-		return nr != __NR_close;
-	return result == -PR_EAGAIN && nr == __NR_openat2 && tries < RETRY_LIMIT;
-}
-
 static long call(const struct insn *i, const long *a)
 {
 	long r;

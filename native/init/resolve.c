@@ -17,17 +17,15 @@ static long open_beneath(int root, const char *path, u64 flags, u64 resolve)
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve,
 	};
 	long fd;
-	int n;
+	int tries = 0;
 
 	while (*path == '/')
 		path++;
 	if (!*path)
 		path = ".";
-	for (n = 0; n < RETRY_LIMIT; n++) {
+	do
 		fd = SYS(openat2, root, path, &how, sizeof how);
-		if (fd != -PR_EAGAIN && fd != -PR_EINTR)
-			return fd;
-	}
+	while (is_to_repeat(__NR_openat2, fd, tries++));
 	return fd;
 }
 

@@ -85,4 +85,13 @@ void *memcpy(void *to, const void *from, size_t n);
 void *memset(void *to, int c, size_t n);
 _Noreturn void leave(int status);
 
+/* openat2(2) answers EAGAIN to a confined `..` whenever something was mounted or renamed meanwhile,
+ * anywhere; the kernel has released the number that close(2) was given, whatever it says. */
+static inline int is_to_repeat(u32 nr, long result, int tries)
+{
+	if (result == -PR_EINTR)
+		return nr != __NR_close;
+	return result == -PR_EAGAIN && nr == __NR_openat2 && tries < 128;
+}
+
 #endif

@@ -10,7 +10,6 @@
 #define TAPE_LIMIT     (16u << 20)
 #define TAPE_REGISTERS 0xffffu
 #define NO_REGISTER    0xffffu
-#define RETRY_LIMIT    128 /* openat2(2): EAGAIN when something was mounted or renamed elsewhere */
 
 struct tape_header {
 	u32 magic, version;

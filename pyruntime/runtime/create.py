@@ -119,8 +119,10 @@ class Creation:
             entry.save_steps(self._late_steps())
             entry.write_record(record)
             self._carry_out()
-        except BaseException:
-            self._abandon()
+        except BaseException as error:
+            left = self._abandon()
+            if left and isinstance(error, PyruntimeError):
+                error.hint = f"{error.hint}; {left}" if error.hint else left
             raise
         host.keep()
         return host
@@ -174,9 +176,9 @@ class Creation:
             if configured.get(kind):
                 hooks.run(kind, configured[kind], host.record, "creating")
 
-    def _abandon(self) -> None:
-        """Backwards: the init, then what it and the host made, then the state directory. Why the creation failed is
-        said by its own error; what holds on to something stays on record, for `delete` to try again."""
+    def _abandon(self) -> str:
+        """Backwards: the init, then what it and the host made, then the state directory. What could not be given back
+        stays on record for `delete`, and is said beside why the creation failed."""
         from pyruntime.runtime import holdings
 
         host, log = self.host, self.request.log
@@ -188,9 +190,8 @@ class Creation:
                 log.warning(text)
             holdings.release_all(host.entry)
         except PyruntimeError as problem:
-            log.warning(f"{problem.message}; `delete --force {host.entry.id}` tries again")
             host.entry.close()
-            return
+            return f"{problem.message}; `delete --force {host.entry.id}` tries again"
         host.entry.remove()
         host.entry.close()
         configured = (self.spec.get("hooks") or {}).get("poststop")
@@ -198,7 +199,8 @@ class Creation:
             from pyruntime.runtime import hooks
 
             for failure in hooks.run_all("poststop", configured, host.record, "stopped"):
-                self.request.log.warning(failure.message)
+                log.warning(failure.message)
+        return ""
 
 
 def create(request: CreateRequest) -> None:

@@ -19,6 +19,7 @@ ENDS = {
     121: "its image could not be executed",
 }
 NOT_BEGUN = (120, 121)
+NO_LIMIT = 1 << 62  # v1 shows the largest number of pages where only a group above has one
 LIMIT = "/linux/resources/memory/limit"
 FLOOR_KIB, KIB_PER_MOUNT = 100, 2
 """Measured on Linux 6.18 (v1), for an init that waits for start, with the mounts of `spec`; runc needs 2.3 MiB."""
@@ -56,8 +57,10 @@ def describe_end(pid: int, record: dict[str, Any], *, joining: bool = False) -> 
 
 def out_of_memory(what: str, record: dict[str, Any]) -> StepError:
     """The error, in runc's words, with the limit that was reached and what there has to be at least."""
-    limits = [text.strip() for text in _read(record, "memory.limit_in_bytes", "memory.max")]
-    said = f": the limit is {limits[0].decode()} bytes" if limits[:1] != [b"max"] and limits else ""
+    said = ""
+    for text in _read(record, "memory.limit_in_bytes", "memory.max"):
+        if text.strip().isdigit() and int(text) < NO_LIMIT:
+            said = f": the limit is {int(text)} bytes"
     return StepError(
         f"{what} (memory limit too low?){said}",
         LIMIT,
