@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.lib.groups import maker
 from tests.lib.person import mapped, person, where
 from tests.lib.stage import bundle, excuse, nothing_leaks, stage
 
-__all__ = ["bundle", "mapped", "nothing_leaks", "person", "stage", "where"]
+__all__ = ["bundle", "maker", "mapped", "nothing_leaks", "person", "stage", "where"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

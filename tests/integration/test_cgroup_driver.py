@@ -11,7 +11,6 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +34,6 @@ TYPICAL: dict[str, Any] = {
     "pids": {"limit": 100},
     "devices": [{"allow": False, "access": "rwm"}],
 }
-
-
-@pytest.fixture
-def maker() -> Iterator[Maker]:
-    made = Maker()
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 def is_there(cgroup: Cgroup) -> list[str]:

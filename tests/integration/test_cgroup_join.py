@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,6 @@ import os, sys
 for word in sys.argv[1:]: os.write(int(word), b"0")
 print(open("/proc/self/cgroup").read(), end="")
 """
-
-
-@pytest.fixture
-def maker() -> Iterator[Maker]:
-    made = Maker()
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 def make(directory: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,6 @@ TYPICAL: dict[str, Any] = {
     "pids": {"limit": 100},
     "devices": [{"allow": False, "access": "rwm"}],
 }
-
-
-@pytest.fixture
-def maker() -> Iterator[Maker]:
-    made = Maker()
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 RUNC = shutil.which("runc")

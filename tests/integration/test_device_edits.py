@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +84,6 @@ ROWS: list[list[dict[str, Any]]] = [
     [{"allow": True, "access": "rwm"}],
     [{"allow": True, "access": "rwm"}, {"allow": False, "access": "w", **KMSG}],
 ]
-
-
-@pytest.fixture
-def maker() -> Iterator[Maker]:
-    made = Maker()
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 def written_anew(group: Path, rows: list[dict[str, Any]]) -> None:

@@ -6,8 +6,11 @@ Where the groups of a container are, whatever runtime made it, is said by tests/
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from pyruntime.cgroup import detect, driver
 from pyruntime.cgroup.group import Cgroup
@@ -32,6 +35,7 @@ __all__ = [
     "group_of",
     "hierarchies",
     "joined",
+    "maker",
     "own_path",
     "places",
     "read",
@@ -87,6 +91,15 @@ class Maker:
         for process in self.processes:
             process.kill()
             process.communicate()
+
+
+@pytest.fixture
+def maker() -> Iterator[Maker]:
+    made = Maker()
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def read(cgroup: Cgroup, controller: str, name: str) -> str:
