@@ -11,6 +11,7 @@ import pytest
 from pyruntime.errors import BundleError, SpecError
 from pyruntime.lib import handover
 from pyruntime.spec import load
+from tests.lib.patience import since
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,11 +65,11 @@ def test_not_a_plain_file(make: object, words: str, tmp_path: Path, bundle: int)
     assert callable(make)
     make(tmp_path / "config.json")
     before = os.listdir("/proc/self/fd")
-    began = time.perf_counter()
+    began = time.monotonic()
     with pytest.raises(BundleError) as caught:
         load.read_config(bundle)
     assert str(caught.value) == words
-    assert time.perf_counter() - began < 0.5
+    assert since(began) < 5
     assert os.listdir("/proc/self/fd") == before
 
 
