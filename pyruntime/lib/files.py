@@ -42,13 +42,38 @@ def write_all(fd: int, data: bytes) -> None:
 
 def write_atomic(dir_fd: int, name: str, data: bytes, mode: int = 0o600) -> None:
     """Puts a file with these bytes under `name`, in place of what was there (a link is replaced)."""
-    temporary = f"~{posix.urandom(8).hex()}"
-    try:
-        write_new(dir_fd, temporary, data, mode)
-        posix.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-    except BaseException:
-        remove_file(dir_fd, temporary)
-        raise
+    with Replacement(dir_fd, name, data, mode):
+        pass
+
+
+class Replacement:
+    """What is to be the file `name`, written beside it: a full disk is told now. It takes the name when the block
+    ends, and is gone when that ends by an exception."""
+
+    def __init__(self, dir_fd: int, name: str, data: bytes, mode: int = 0o600) -> None:
+        self._dir_fd = dir_fd
+        self._name = name
+        self._temporary = f"~{posix.urandom(8).hex()}"
+        try:
+            write_new(dir_fd, self._temporary, data, mode)
+        except BaseException:
+            remove_file(dir_fd, self._temporary)
+            raise
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            remove_file(self._dir_fd, self._temporary)
+            return
+        try:
+            posix.rename(
+                self._temporary, self._name, src_dir_fd=self._dir_fd, dst_dir_fd=self._dir_fd
+            )
+        except BaseException:
+            remove_file(self._dir_fd, self._temporary)
+            raise
 
 
 def write_new(dir_fd: int, name: str, data: bytes, mode: int = 0o600) -> None:

@@ -330,10 +330,10 @@ class Entry:
         """The bytes as they were read from the bundle."""
         files.write_new(self.fd, "config.json", data)
 
-    def replace_config(self, config: dict[str, Any]) -> None:
-        """After a change of the container itself, that is by `update`."""
+    def next_config(self, config: dict[str, Any]) -> files.Replacement:
+        """Around a change of the container itself, that is by `update`."""
         data = jsondoor.dumps(config).encode("utf-8", "surrogateescape")
-        files.write_atomic(self.fd, "config.json", data)
+        return files.Replacement(self.fd, "config.json", data)
 
     def config_bytes(self) -> bytes:
         return files.read_file("config.json", MAX_RECORD_BYTES, self.fd)

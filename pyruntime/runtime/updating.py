@@ -1,7 +1,7 @@
 """`update`: other limits for a container that runs (linux.resources of config-linux.md; runc's flags).
 
 A value of zero, and what is absent, is left alone: engines send their unset fields as zeros. The cgroups change
-first, all or nothing, and the saved configuration last (security: R-39).
+all or nothing, and then the saved configuration, which is on the disk by then (security: R-39).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyruntime.runtime.resharing import Resharing
     from pyruntime.runtime.store import Entry
 
 
@@ -57,16 +58,24 @@ def update(entry: Entry, resources: dict[str, Any], rdt: dict[str, str]) -> None
         from pyruntime.runtime.resharing import Resharing
 
         shares = Resharing(entry, config, rdt)
-        shares.apply(record)
         linux["intelRdt"] = {**(linux.get("intelRdt") or {}), **rdt}
+    linux["resources"] = _merged(before, wanted)
+    with entry.next_config(config):
+        _change(record, wanted, before, shares)
+
+
+def _change(
+    record: dict[str, Any], wanted: dict[str, Any], before: dict[str, Any], shares: Resharing | None
+) -> None:
+    """All of it or nothing."""
+    if shares is not None:
+        shares.apply(record)
     try:
         driver.update(record["cgroup"], wanted, before)
     except BaseException:
         if shares is not None:
             shares.undo()
         raise
-    linux["resources"] = _merged(before, wanted)
-    entry.replace_config(config)
 
 
 def _merged(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""SIGKILL anywhere in create and run: `delete --force` finds everything again (security: R-49).
+"""SIGKILL anywhere in a verb: `delete --force` finds everything again (security: R-49).
 
 Every system call of the runtime, and every one of the init while the runtime waits for it, is a place to die at.
 """
@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.lib.bundle import Bundle
-from tests.lib.killing import Intruder, Victim
+from tests.lib.killing import Intruder, Undertaker, Victim
 from tests.lib.person import own, place
 from tests.lib.spaces import SUBORDINATE, map_users
 
 SEED = 20261124
 STRIDE = 17
 PARTS = ("host", "init", "clone", "init-dies", "clone-dies")
+EXEC = ("exec", "ID", "/inside", "exit", "0")
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
 
@@ -92,7 +93,7 @@ def test_some_places_of_a_staged_spawn(staged: Bundle, verb: str, side: str) -> 
 def test_some_places_of_exec(staged: Bundle, side: str) -> None:
     """Into a user namespace, with every other kind; the container goes on as if nobody had come."""
     staged.inside("pause").set("hooks", {})
-    with Intruder(staged) as intruder:
+    with Intruder(staged, *EXEC) as intruder:
         total = intruder.calls(side)
         assert total > 5
         left = intruder.survivors(side, chosen(total, SEED))
@@ -103,10 +104,47 @@ def test_some_places_of_exec(staged: Bundle, side: str) -> None:
 @pytest.mark.parametrize("side", PARTS)
 def test_every_place_of_exec(staged: Bundle, side: str) -> None:
     staged.inside("pause").set("hooks", {})
-    with Intruder(staged) as intruder:
+    with Intruder(staged, *EXEC) as intruder:
         total = intruder.calls(side)
         left = intruder.survivors(side, list(range(1, total + 1)))
     print(f"exec: {total} system calls of {side}, {len(left)} with something left")
+    assert not left, "\n".join(left)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "after"),
+    [
+        (("update", "--pids-limit", "42", "--memory", "64m", "ID"), ()),
+        (("pause", "ID"), ("resume", "ID")),
+    ],
+    ids=["update", "pause"],
+)
+def test_every_place_of_another_verb(
+    rich: Bundle, words: tuple[str, ...], after: tuple[str, ...]
+) -> None:
+    with Intruder(rich.inside("pause"), *words, after=after) as intruder:
+        total = intruder.calls("host")
+        assert total > 20
+        left = intruder.survivors("host", list(range(1, total + 1)))
+    assert not left, "\n".join(left)
+
+
+@pytest.mark.slow
+def test_some_places_of_delete(rich: Bundle) -> None:
+    with Undertaker(rich.inside("pause")) as undertaker:
+        total = undertaker.calls("host")
+        assert total > 50
+        left = undertaker.survivors("host", chosen(total, SEED))
+    assert not left, "\n".join(left)
+
+
+@pytest.mark.nightly
+def test_every_place_of_delete(rich: Bundle) -> None:
+    with Undertaker(rich.inside("pause")) as undertaker:
+        total = undertaker.calls("host")
+        left = undertaker.survivors("host", list(range(1, total + 1)))
+    print(f"delete: {total} system calls of the host, {len(left)} with something left")
     assert not left, "\n".join(left)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.lib import kernel
 from tests.lib.box import Box, Outcome
 from tests.lib.bundle import Bundle
 from tests.lib.groups import V2, chosen, read_value
@@ -318,3 +320,33 @@ def test_exec_and_delete_after_it(bundle: Bundle) -> None:
             assert json.loads(saved.read_text())["process"]["args"][0] == "/inside"
         box.delete("--force")
         assert not Path(box.root, box.id).exists()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A state root that can be filled."""
+    place = tmp_path / "small"
+    place.mkdir()
+    kernel.mount("state", str(place), "tmpfs", 0, "size=256k,mode=0700")
+    yield place
+    kernel.umount(str(place))
+
+
+def test_a_full_disk(bundle: Bundle, small: Path) -> None:
+    """Is met before a limit is changed: what is saved and what is in force agree."""
+    with Box(bundle.inside("pause"), root=small) as box:
+        bundle.set("linux.cgroupsPath", f"/{box.id}")
+        box.create()
+        box.start()
+        before = read_value(box, "pids.max")
+        with (small / "filler").open("wb", buffering=0) as filler:
+            with pytest.raises(OSError) as caught:
+                while True:
+                    filler.write(bytes(4096))
+            assert caught.value.errno == errno.ENOSPC
+            outcome = update(box, "--pids-limit", "9", check=False)
+            assert outcome.code == 1 and "no space left on device" in outcome.errors[0].lower()
+            assert read_value(box, "pids.max") == before
+            filler.truncate(0)
+        update(box, "--pids-limit", "9")
+        assert read_value(box, "pids.max") == "9"

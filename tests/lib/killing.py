@@ -139,19 +139,50 @@ class Victim:
         return lines + [f"state, after the next delete: {name}" for name in self.listing()]
 
 
-class Intruder(Victim):
-    """`exec`, killed on its way into a container that must not be touched by it."""
+class Started(Victim):
+    """What has to do with a container that runs."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        super().__init__(bundle, "exec")
-        self.container = unique_id()
-
-    def __enter__(self) -> Intruder:
-        self.bundle.write(self.container)
+    def _run(self, container_id: str) -> None:
+        self.bundle.write(container_id)
         command = [*programs.runtime_command(), "--root", str(self.root), "run", "--detach"]
-        command += ["--bundle", str(self.bundle.directory), self.container]
+        command += ["--bundle", str(self.bundle.directory), container_id]
         with open(os.devnull, "r+") as nothing:
             subprocess.run(command, stdin=nothing, stdout=nothing, stderr=nothing, check=True)
+
+    def _killed(self, side: str, number: int, *words: str) -> tuple[int, int]:
+        command = [str(self.killer), side, str(number), *programs.runtime_command()]
+        return self._counted([*command, "--root", str(self.root), *words])
+
+
+class Undertaker(Started):
+    """`delete --force`, which the next one must be able to finish."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle, "delete")
+
+    def _attack(self, side: str, number: int) -> tuple[str, int, int]:
+        container_id = unique_id()
+        self._run(container_id)
+        return container_id, *self._killed(side, number, "delete", "--force", container_id)
+
+
+class Intruder(Started):
+    """A verb with these words, killed while it deals with a container (`ID`) that must go on as if it had not come.
+
+    `after` undoes what it does; it fails where the kill came before that.
+    """
+
+    def __init__(self, bundle: Bundle, *words: str, after: tuple[str, ...] = ()) -> None:
+        super().__init__(bundle, words[0])
+        self.container = unique_id()
+        self.words = self._named(words)
+        self.after = self._named(after)
+
+    def _named(self, words: tuple[str, ...]) -> list[str]:
+        return [self.container if word == "ID" else word for word in words]
+
+    def __enter__(self) -> Intruder:
+        self._run(self.container)
         self.calls("host")
         self.before = leaks.Host.now()
         return self
@@ -161,9 +192,10 @@ class Intruder(Victim):
         assert deleted.returncode == 0, deleted.stderr
 
     def _attack(self, side: str, number: int) -> tuple[str, int, int]:
-        command = [str(self.killer), side, str(number), *programs.runtime_command()]
-        command += ["--root", str(self.root), "exec", self.container, "/inside", "exit", "0"]
-        return self.container, *self._counted(command)
+        found = self._killed(side, number, *self.words)
+        if self.after:
+            self._call(*self.after)
+        return self.container, *found
 
     def calls(self, side: str) -> int:
         _, total, status = self._attack(side, 0)
