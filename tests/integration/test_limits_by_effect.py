@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,32 @@ def test_memory_of_the_init(bundle: Bundle, driver: str) -> None:
         assert [line["cmd"] for line in box.lines] == ["alloc"]
 
 
+@pytest.fixture
+def swap() -> Iterator[None]:
+    """Room for 128 MiB; what other people's machines have is theirs to say."""
+    if "GUEST" not in os.environ:
+        pytest.skip("no machine to give swap to")
+    file = Path("/var/tmp/swap")
+    subprocess.run(["dd", "if=/dev/zero", f"of={file}", "bs=1M", "count=128"], check=True)
+    file.chmod(0o600)
+    subprocess.run(["mkswap", str(file)], check=True)
+    subprocess.run(["swapon", str(file)], check=True)
+    yield
+    subprocess.run(["swapoff", str(file)], check=True)
+    file.unlink()
+
+
+@pytest.mark.covers("linux.resources.memory.swap")
+@pytest.mark.parametrize(("mib", "status"), [(40, 0), (96, 137)])
+@pytest.mark.slow
+def test_swap(bundle: Bundle, swap: None, driver: str, mib: int, status: int) -> None:
+    """Memory and swap together: some of what does not fit in the one goes to the other, as far as that goes."""
+    bundle.set("linux.resources.memory", {"limit": 24 * MIB, "swap": 64 * MIB})
+    with created_by(driver, bundle, "alloc", str(mib)) as box:
+        box.start()
+        assert box.wait() == status
+
+
 @pytest.mark.covers("linux.resources.memory.disableOOMKiller")
 @pytest.mark.skipif(V2, reason="v2 kills")
 def test_without_the_oom_killer(bundle: Bundle, driver: str) -> None:
@@ -129,6 +156,27 @@ def test_quota(bundle: Bundle, driver: str) -> None:
     held_up = "throttled_usec" if V2 else "throttled_time"
     # On a busy machine others hold it up as well, and the kernel has less to do.
     assert after["nr_throttled"] > before["nr_throttled"] and after[held_up] > before[held_up]
+
+
+@pytest.mark.covers("linux.resources.cpu.burst")
+@pytest.mark.parametrize("burst", [0, 20000])
+@pytest.mark.slow
+def test_burst(bundle: Bundle, driver: str, burst: int) -> None:
+    """What an idle period leaves of the quota may be used in the next one, up to so much; that is counted."""
+    bundle.set("linux.resources.cpu", {"quota": 20000, "period": 100000, "burst": burst})
+    reader, writer = os.pipe()
+    try:
+        words = ["spin", "30", "--", "read", "--", "spin", "100", "--", "pause"]
+        with created_by(driver, bundle, *words, stdin=reader) as box:
+            group = group_of(box.pid, "cpu")
+            box.start()
+            box.expect("spin")
+            os.write(writer, b"go")
+            box.expect("pause")
+            assert (counted(group, "cpu.stat")["nr_bursts"] > 0) == (burst > 0)
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 def used_ms(text: str) -> int:
