@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyruntime.runtime.store import Entry
 
 
-ZEROS = ("burst", "idle")  # of which zero is a value, as the controllers take it
+ZEROS = ("cpu/burst", "cpu/idle", "pids/limit")  # of which zero is a value, as the controllers take it
 
 
 def check(resources: dict[str, Any], rdt: dict[str, str]) -> None:
@@ -78,12 +78,12 @@ def _change(
         raise
 
 
-def _merged(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+def _merged(before: dict[str, Any], wanted: dict[str, Any], section: str = "") -> dict[str, Any]:
     """Sections join, lists and values replace, zeros leave alone."""
     result = dict(before)
     for key, value in wanted.items():
         if isinstance(value, dict):
-            result[key] = _merged(result.get(key) or {}, value)
-        elif value or key in ZEROS or (value == 0 and key == "limit" and key not in result):
+            result[key] = _merged(result.get(key) or {}, value, key)
+        elif value or f"{section}/{key}" in ZEROS:
             result[key] = value
     return result
