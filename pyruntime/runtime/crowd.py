@@ -156,8 +156,13 @@ class Crowd:
             return
         try:
             entry = self.store.open(container_id)
-        except errors.ContainerError:
-            return  # gone again, or no directory
+        except errors.NoSuchContainer:
+            return  # gone again
+        except errors.ContainerError as error:
+            if isinstance(error.__cause__, NotADirectoryError):
+                return
+            self.log.warning(f"{error.message}: nothing is told of it")
+            return
         member = Member(self, entry)
         self.members[container_id] = member
         # The watch first: what is written after this look is told.

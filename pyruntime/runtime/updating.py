@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from pyruntime.runtime.store import Entry
 
 
-ZEROS = ("cpu/burst", "cpu/idle", "pids/limit")  # of which zero is a value, as the controllers take it
+ZEROS = (
+    "cpu/burst",
+    "cpu/idle",
+    "pids/limit",
+)  # of which zero is a value, as the controllers take it
 
 
 def check(resources: dict[str, Any], rdt: dict[str, str]) -> None:

@@ -86,7 +86,9 @@ def test_merging_keeps_zeros_that_are_values() -> None:
     before = {"cpu": {"burst": 5, "idle": 1, "shares": 7}}
     wanted = {"cpu": {"burst": 0, "idle": 0, "shares": 0}}
     assert updating._merged(before, wanted) == {"cpu": {"burst": 0, "idle": 0, "shares": 7}}
-    assert updating._merged({"pids": {"limit": 5}}, {"pids": {"limit": 0}}) == {"pids": {"limit": 0}}
+    assert updating._merged({"pids": {"limit": 5}}, {"pids": {"limit": 0}}) == {
+        "pids": {"limit": 0}
+    }
 
 
 def test_merging_leaves_alone_what_is_zero() -> None:

@@ -176,6 +176,21 @@ def test_a_descriptor_beyond_those_of_select(stage: Stage, monkeypatch: pytest.M
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def test_no_descriptor_left(stage: Stage, log: Path) -> None:
+    """Who cannot be looked at is named."""
+    stage.begin()
+    stage.make("web", status="created", **stage.child()).close()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open("/", os.O_PATH)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        assert stage.told() == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert "state of `web`: too many open files: nothing is told of it" in log.read_text()
+
+
 def test_lost_news(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The queue of inotify overflows: what is true then is told."""
     stage.begin()
