@@ -31,8 +31,10 @@ from tests.vm.machine import LAYOUTS, MachineError
 
 USERS = {"root": ["root"], "user": ["tester"], "both": ["root", "tester"]}
 PODMAN = [f"tests/engines/test_podman{part}.py" for part in ("", "_exec", "_systemd")]
+# Engines whose groups are systemd's.
+UNITS = [f"tests/engines/test_{engine}_systemd.py" for engine in ("containerd", "podman")]
 TESTS = {
-    "root": ["tests/integration", "tests/hostile", *PODMAN],
+    "root": ["tests/integration", "tests/hostile", *sorted({*PODMAN, *UNITS})],
     "tester": ["tests/vm/session", *PODMAN],
 }
 # For every commit: where this kernel and this layout differ most.
@@ -49,6 +51,7 @@ LAYOUT = {
         for word in LAYOUT_WORDS
         for path in (programs.PROJECT / "tests/integration").glob(f"test_{word}*.py")
     )
+    + UNITS
 }
 SELINUX = {"root": ["tests/integration/test_selinux.py", "tests/integration/test_labels.py"]}
 # Debian's kernel starts AppArmor unless told so; nothing has a label until a policy is loaded.
