@@ -12,7 +12,7 @@ import posix
 import select
 
 from pyruntime import errors
-from pyruntime.cgroup import knob, reading
+from pyruntime.cgroup import detect, knob, reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,7 +114,11 @@ class Trigger:
         return f"{self.share} {self.stall_us} {self.window_us}".encode() + b"\0"
 
     def check(self) -> None:
-        """UnsupportedError where the kernel takes no such trigger; asked of the pressure of the whole host."""
+        """UnsupportedError where the kernel takes no such trigger, or has no groups that count it."""
+        if not any(hierarchy.unified for hierarchy in detect.layout().hierarchies):
+            raise errors.UnsupportedError(
+                "pressure is counted by cgroup v2, which is not mounted here"
+            )
         path = f"/proc/pressure/{self.resource}"
         hint = "without CAP_SYS_RESOURCE a window is a multiple of 2s"
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pyruntime import errors
 from pyruntime.cgroup import detect, notices
 from pyruntime.cgroup.group import Cgroup, Group
 
@@ -79,3 +80,10 @@ def test_nothing_there(group: Path, mode: str) -> None:
 
 def test_a_trigger_says_what_the_kernel_reads() -> None:
     assert notices.Trigger("io", "full", 150_000, 1_000_000).line == b"full 150000 1000000\0"
+
+
+def test_pressure_of_v1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing would ever be told: refused before anything is."""
+    monkeypatch.setattr(detect, "layout", lambda: detect.Layout("v1", []))
+    with pytest.raises(errors.UnsupportedError, match="cgroup v2, which is not mounted here"):
+        notices.Trigger("cpu", "some", 100_000, 2_000_000).check()
