@@ -127,7 +127,7 @@ def loaded_by(launcher: Path, state: Path, argv: list[str]) -> list[str]:
 
 def pid_of(launcher: Path, state: Path) -> int:
     with open(os.devnull, "r+b") as null:
-        command = [launcher, "--root", state, "state", "imports"]
+        command = [str(launcher), "--root", str(state), "state", "imports"]
         told = subprocess.run(
             command,
             check=True,

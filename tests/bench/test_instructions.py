@@ -48,11 +48,12 @@ def created(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert os.geteuid() == 0, "making a container needs root here"
     state = tmp_path_factory.mktemp("state")
     subprocess.run([ROOT / "bundles" / "prepare", "hello"], check=True)
-    command = [LAUNCHER, "--root", state]
-    bundle = ["--bundle", ROOT / "bundles" / "hello"]
+    command = [str(LAUNCHER), "--root", str(state)]
+    bundle = ["--bundle", str(ROOT / "bundles" / "hello")]
     with open(os.devnull, "r+b") as null:
-        files = {"stdin": null, "stdout": null}
-        subprocess.run([*command, "create", *bundle, "counted"], check=True, **files)  # type: ignore[call-overload]
+        subprocess.run(
+            [*command, "create", *bundle, "counted"], check=True, stdin=null, stdout=null
+        )
     yield state
     subprocess.run([*command, "delete", "--force", "counted"], check=True)
 

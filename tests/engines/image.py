@@ -42,7 +42,8 @@ def _layer() -> bytes:
             archive.addfile(entry)
         for name, text in FILES.items():
             _add(archive, name, text.encode())
-    return stream.getvalue()
+    data: bytes = stream.getvalue()
+    return data
 
 
 def write(target: Path) -> Path:

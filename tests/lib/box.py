@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from tests.lib import facts, kernel, programs
 from tests.lib.bundle import Bundle
@@ -341,7 +341,7 @@ class Box:
 
     # The block
 
-    def __enter__(self) -> Box:
+    def __enter__(self) -> Self:
         kernel.become_subreaper()
         return self
 

@@ -143,19 +143,27 @@ def boot_once(home: Path, layout: str, target: Path) -> None:
     say(f"booted in {time.monotonic() - started:.0f} s")
 
 
-def prepare(layout: str) -> tuple[Path, Path]:
-    """(directory of the image, disk with a booted machine of that layout), made if need be."""
+def made() -> Path:
+    """The directory of the image, made if need be."""
     if platform.machine() != "x86_64":
         raise MachineError(f"the guest is x86-64, and what was built here is {platform.machine()}")
     home = directory()
-    hardware = (machine.HARDWARE, machine.KERNEL_WORDS, machine.LAYOUTS[layout])
-    target = home / f"{layout}-{digest(machine.executable(), hardware)}.qcow2"
-    if not target.exists():
+    if not home.exists():
         with alone():
             if not home.exists():
                 if os.geteuid() != 0:
                     raise MachineError("there is no guest yet, and making one needs root")
                 make(home)
+    return home
+
+
+def prepare(layout: str) -> tuple[Path, Path]:
+    """(directory of the image, disk with a booted machine of that layout), made if need be."""
+    home = made()
+    hardware = (machine.HARDWARE, machine.KERNEL_WORDS, machine.LAYOUTS[layout])
+    target = home / f"{layout}-{digest(machine.executable(), hardware)}.qcow2"
+    if not target.exists():
+        with alone():
             if not target.exists():
                 boot_once(home, layout, target)
     return home, target

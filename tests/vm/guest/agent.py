@@ -12,6 +12,7 @@ import select
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 PORT = "/dev/virtio-ports/pyruntime"
 UNIT = "tested"
@@ -62,7 +63,7 @@ def give(tree: str, user: str) -> None:
         parent.chmod(parent.stat().st_mode & 0o7777 | 0o055)
 
 
-def service(request: dict) -> tuple[list[str], dict]:
+def service(request: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
     """(the words that run the command as a transient service, how to start them).
 
     Root's service is the system manager's. An ordinary user's belongs to the manager of their own session,
@@ -76,7 +77,7 @@ def service(request: dict) -> tuple[list[str], dict]:
         "USER": person.pw_name,
         "LOGNAME": person.pw_name,
     }
-    how: dict = {}
+    how: dict[str, Any] = {}
     if person.pw_uid:
         runtime = f"/run/user/{person.pw_uid}"
         environment["XDG_RUNTIME_DIR"] = runtime
@@ -94,7 +95,7 @@ def service(request: dict) -> tuple[list[str], dict]:
     return words, {**how, "env": environment}
 
 
-def run(wire: Wire, request: dict) -> None:
+def run(wire: Wire, request: dict[str, Any]) -> None:
     time.clock_settime(time.CLOCK_REALTIME, request["time"])
     if request["tree"]:
         give(request["tree"], request["user"])

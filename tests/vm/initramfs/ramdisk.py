@@ -69,13 +69,7 @@ def pack(top: Path) -> bytes:
 
 def kernel() -> Path:
     """The guest's own kernel, which is all that is taken of it."""
-    home = image.directory()
-    if not home.exists():
-        with image.alone():
-            if not home.exists():
-                image.check_tools()
-                image.make(home)
-    return home / "vmlinuz"
+    return image.made() / "vmlinuz"
 
 
 class Ramdisk:
