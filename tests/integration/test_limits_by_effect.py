@@ -171,6 +171,7 @@ def test_burst(bundle: Bundle, driver: str, burst: int) -> None:
             group = group_of(box.pid, "cpu")
             box.start()
             box.expect("spin")
+            select.select([], [], [], 0.3)  # three periods in which it does nothing
             os.write(writer, b"go")
             box.expect("pause")
             assert (counted(group, "cpu.stat")["nr_bursts"] > 0) == (burst > 0)

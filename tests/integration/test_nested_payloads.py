@@ -236,6 +236,7 @@ def test_systemd(bundle: Bundle, machine: Path, tmp_path: Path, driver: str, hal
     unit.write_text(UNIT)
     (machine / "ready").mkdir()
     furnish(bundle, machine).bind(ready, "/ready").env(container="oci")
+    bundle.set("linux.readonlyPaths", ["/proc/sys"])  # it raises fs.file-max, which is the host's
     bundle.args(str(SYSTEMD), "--unit=ready.service", "--log-target=console")
     told = os.open(ready / "fifo", os.O_RDONLY | os.O_NONBLOCK)
     try:

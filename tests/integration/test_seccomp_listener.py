@@ -276,7 +276,7 @@ def test_an_agent_that_takes_no_connection(bundle: Bundle, tmp_path: Path) -> No
         assert time.monotonic() - started < scaled(25)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # twenty seconds of waiting
 def test_an_agent_that_reads_nothing(bundle: Bundle, tmp_path: Path) -> None:
     """What does not fit into the socket waits for it, and not for ever."""
     path = tmp_path / "a"
