@@ -18,11 +18,8 @@ if TYPE_CHECKING:
     from pyruntime.runtime.store import Entry
 
 
-ZEROS = (
-    "cpu/burst",
-    "cpu/idle",
-    "pids/limit",
-)  # of which zero is a value, as the controllers take it
+# Of which zero is a value, as the controllers take it.
+ZEROS = ("cpu/burst", "cpu/idle", "pids/limit")
 
 
 def check(resources: dict[str, Any], rdt: dict[str, str]) -> None:

@@ -131,9 +131,8 @@ def test_the_same_places_as_under_runc(
     with Box(bundle, container_id=name) as box:
         box.create()
         theirs = {key: value for key, value in parse_cgroups(box.pid).items() if name in value}
-    known = [
-        row for row in LAYOUT.joined() if row.name != "misc" or "misc" in theirs
-    ]  # since 1.1.6
+    # misc is known since 1.1.6.
+    known = [row for row in LAYOUT.joined() if row.name != "misc" or "misc" in theirs]
     # runc leaves the parents it made.
     for directory in (row.mountpoint + theirs[row.name] for row in known):
         parent = Path(directory).parent
