@@ -41,6 +41,7 @@ NEWER = {
 NEWER_HERE = {
     "riscv64": {"riscv_hwprobe": 258},
     "x86_64": {"uretprobe": 335, "uprobe": 336},
+    "x32": {"uretprobe": 335, "uprobe": 336, "map_shadow_stack": 453},
 }
 BASES = {"mips": 4000, "mips64": 5000, "mips64n32": 6000, "x32": words.X32_BIT}
 

@@ -38,7 +38,7 @@ SEGMENTS = (
         "open_by_handle_at clock_adjtime syncfs - setns getcpu - - kcmp finit_module "
         "sched_setattr sched_getattr renameat2 seccomp getrandom memfd_create kexec_file_load "
         "bpf - userfaultfd membarrier mlock2 copy_file_range - - pkey_mprotect pkey_alloc "
-        "pkey_free statx io_pgetevents rseq",
+        "pkey_free statx io_pgetevents rseq uretprobe uprobe",
     ),
     (
         1073742248,
@@ -46,10 +46,10 @@ SEGMENTS = (
         "move_mount fsopen fsconfig fsmount fspick pidfd_open clone3 close_range openat2 "
         "pidfd_getfd faccessat2 process_madvise epoll_pwait2 mount_setattr quotactl_fd "
         "landlock_create_ruleset landlock_add_rule landlock_restrict_self memfd_secret "
-        "process_mrelease futex_waitv set_mempolicy_home_node cachestat fchmodat2 - "
-        "futex_wake futex_wait futex_requeue statmount listmount lsm_get_self_attr "
-        "lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat "
-        "removexattrat open_tree_attr file_getattr file_setattr",
+        "process_mrelease futex_waitv set_mempolicy_home_node cachestat fchmodat2 "
+        "map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount "
+        "lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat "
+        "listxattrat removexattrat open_tree_attr file_getattr file_setattr",
     ),
     (
         1073742336,
