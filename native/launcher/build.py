@@ -125,6 +125,16 @@ def build_fast(package: Path, out: Path, files: dict[str, tuple[Path, str]]) -> 
     print(f"launcher: {len(names)} modules frozen in, {len(left)} for the full interpreter only")
 
 
+def private_library(launcher: Path) -> Path | None:
+    """The shared libpython of a plain launcher, where the interpreter itself does without it, as Debian's does: it is
+    installed beside the package then, for it would go with the packages of the build."""
+    words = run("ldd", str(launcher)).split()
+    name = next((word for word in words if word.startswith("libpython")), "")
+    if not name or name in run("ldd", base_interpreter()):
+        return None
+    return Path(sysconfig.get_config_var("LIBDIR"), name)
+
+
 def build_plain(out: Path) -> None:
     """plain.c on the shared library of whatever interpreter runs this."""
     config = sysconfig.get_config_var
@@ -132,6 +142,7 @@ def build_plain(out: Path) -> None:
     define = f'-DPR_INTERPRETER="{base_interpreter()}"'
     include = ["-isystem", sysconfig.get_path("include"), f"-I{HERE}", define]
     library = [f"-L{config('LIBDIR')}", f"-lpython{config('LDVERSION')}"]
+    library.append("-Wl,-rpath,$ORIGIN/../lib/pyruntime")
     if config("LIBDIR") not in ("/usr/lib", f"/usr/lib/{config('MULTIARCH')}"):
         library.append(f"-Wl,-rpath,{config('LIBDIR')}")
     output = ["-o", str(out / "pyruntime"), "-Wl,-z,relro,-z,now", "-s"]
@@ -154,7 +165,10 @@ def main() -> None:
         except BuildError as error:
             if form == "fast":
                 raise SystemExit(f"launcher: {error}") from None
-            print(f"launcher: the plain form is built, because {error}", file=sys.stderr)
+            print(
+                f"launcher: the plain form is built, because {error}; each verb takes some 10 ms longer",
+                file=sys.stderr,
+            )
     build_plain(out)
 
 

@@ -57,7 +57,7 @@ def copy_distribution(item: importlib.metadata.Distribution, library: Path) -> N
         shutil.copy(str(file.locate()), target)
 
 
-def install_library(library: Path) -> None:
+def install_library(library: Path, launcher: Path) -> None:
     """PREFIX/lib/pyruntime, made anew so that nothing of an older version stays behind."""
     fresh = library.with_name(library.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -66,6 +66,9 @@ def install_library(library: Path) -> None:
     for file, place in build.extension_files().values():
         (fresh / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, fresh / place)
+    private = build.private_library(launcher)
+    if private is not None:
+        shutil.copy(private, fresh / private.name)
     for item in distributions(THIRD_PARTY):
         copy_distribution(item, fresh)
     shutil.copy(build.HERE / "full.py", fresh / "full.py")
@@ -89,7 +92,7 @@ def main() -> None:
     if len(sys.argv) != 3:
         raise SystemExit("usage: install.py LAUNCHER ROOT")
     launcher, root = Path(sys.argv[1]), Path(sys.argv[2])
-    install_library(root / "lib" / "pyruntime")
+    install_library(root / "lib" / "pyruntime", launcher)
     program = root / "bin" / "pyruntime"
     program.parent.mkdir(parents=True, exist_ok=True)
     # By rename: a running launcher cannot be written to, and no caller ever sees half a program.

@@ -21,6 +21,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lib import fast
+
 ROOT = Path(__file__).resolve().parents[2]
 EXPECTED = Path(__file__).with_name("imports.toml")
 LAYOUT = ROOT / "native" / "launcher" / "modules.txt"
@@ -166,6 +168,7 @@ def measure() -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def measured() -> Iterator[dict[str, list[str]]]:
+    fast.need()
     assert os.geteuid() == 0, "making containers needs root here"
     yield measure()
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lib import fast
+
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ROOT / "build" / "bin" / "pyruntime"
 
@@ -26,6 +28,7 @@ GATES = {"--version": 5.6, "state": 7.1, "list": 7.3}
 
 def count(state: Path, *argv: str) -> float:
     """Millions of instructions of `pyruntime ARGV`, which must succeed."""
+    fast.need()
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         pytest.skip("valgrind is not installed")

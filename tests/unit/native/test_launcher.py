@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lib import fast
+
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "native" / "launcher"))
 
@@ -50,6 +52,7 @@ FILES = {
 @pytest.fixture(scope="session")
 def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """PREFIX/bin/pyruntime for the package above."""
+    fast.need()
     root = tmp_path_factory.mktemp("launcher")
     for name, text in FILES.items():
         path = root / "pyruntime" / name

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lib import fast
+
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "native" / "launcher"))
 
@@ -41,6 +43,7 @@ def main(names):
 
 @pytest.mark.nightly
 def test_every_module_is_what_was_compiled(tmp_path: Path) -> None:
+    fast.need()
     package = tmp_path / "pyruntime"
     describer = Path(__file__).with_name("describe.py")
     shutil.copytree(build.PACKAGE, package, ignore=shutil.ignore_patterns("*.pyc"))
