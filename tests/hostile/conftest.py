@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.lib.person import mapped, person, where
-from tests.lib.stage import bundle, excuse, nothing_leaks, stage
+from tests.lib.stage import bundle, excuse, keyrings, nothing_leaks, stage
 
-__all__ = ["bundle", "mapped", "nothing_leaks", "person", "stage", "where"]
+__all__ = ["bundle", "keyrings", "mapped", "nothing_leaks", "person", "stage", "where"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

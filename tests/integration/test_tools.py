@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from tests.lib import hostile, kernel, leaks
 from tests.lib.box import MARKER, Box, run
 from tests.lib.bundle import Bundle
 from tests.lib.tripwire import Tripwire
+
+KEYCTL = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
 
 
 @pytest.fixture
@@ -73,6 +76,19 @@ def test_a_leaked_mount_cgroup_and_descriptor_are_seen(tmp_path: Path) -> None:
     cgroup.rmdir()
     os.close(fd)
     assert "new in mounts" in text and "new in cgroups" in text and "new in fds" in text
+
+
+def test_a_leaked_keyring_is_seen_and_its_test_named() -> None:
+    keyrings = leaks.Keyrings()
+    script = "import ctypes, sys; ctypes.CDLL(None).syscall(%d, 1, sys.argv[1].encode()); print(flush=True); input()"
+    words = [sys.executable, "-c", script % KEYCTL, f"{MARKER}leak"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdin is not None and holder.stdout is not None
+        holder.stdout.readline()
+        keyrings.note("that test")
+        assert keyrings.left(patience=0) == [f"{MARKER}leak: of that test"]
+        holder.stdin.close()
+    assert keyrings.left() == []
 
 
 def test_a_running_container_is_seen(bundle: Bundle) -> None:

@@ -95,7 +95,6 @@ class Host:
     cgroups: frozenset[str]
     interfaces: frozenset[str]
     sysctls: tuple[str, ...]
-    keys: frozenset[str]
     fds: frozenset[tuple[int, str]]
     processes: frozenset[int]
     roots: frozenset[str]  # the names in /: where an escape by too many `..` ends
@@ -107,7 +106,6 @@ class Host:
             cgroups=marked_cgroups(),
             interfaces=frozenset(name for _, name in socket.if_nameindex()),
             sysctls=tuple(f"{name} = {read_sysctl(name).strip()}" for name in SYSCTLS),
-            keys=marked_keys(),
             fds=own_fds(),
             processes=frozenset(children()),
             roots=frozenset(os.listdir("/")),
@@ -121,7 +119,6 @@ class Host:
             "cgroups",
             "interfaces",
             "sysctls",
-            "keys",
             "fds",
             "processes",
             "roots",
@@ -144,15 +141,36 @@ def reap_ended(before: Host) -> None:
 
 
 def settled(before: Host, patience: float = 5.0) -> list[str]:
-    """The differences that stay: the kernel frees keyrings and cgroups a moment after the last user."""
+    """The differences that stay: the kernel frees cgroups and addresses a moment after the last user."""
     deadline = scaled_deadline(patience)
     while True:
         reap_ended(before)
         differences = before.differences(Host.now())
-        lasting = [line for line in differences if not line.startswith("gone from keys")]
-        if not lasting or time.monotonic() > deadline:
-            return lasting
+        if not differences or time.monotonic() > deadline:
+            return differences
         select.select([], [], [], 0.02)
+
+
+class Keyrings:
+    """The kernel frees a keyring some 20 ms after its last process: so they are looked for when all tests have ended, and
+    the test that left one is named then."""
+
+    def __init__(self) -> None:
+        self.before = marked_keys()
+        self.made_by: dict[str, str] = {}
+
+    def note(self, test: str) -> None:
+        """After a test: a keyring that is seen for the first time is that test's."""
+        for key in marked_keys() - self.before:
+            self.made_by.setdefault(key, test)
+
+    def left(self, patience: float = 5.0) -> list[str]:
+        deadline = scaled_deadline(patience)
+        while left := marked_keys() - self.before:
+            if time.monotonic() > deadline:
+                return sorted(f"{key} of {self.made_by.get(key, 'no test')}" for key in left)
+            select.select([], [], [], 0.02)
+        return []
 
 
 def sweep(before: Host) -> None:

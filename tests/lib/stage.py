@@ -4,7 +4,7 @@ The test process leaves the host's mount, network, ipc and uts namespaces before
 under test then has a host of its own to litter, nothing it does wrong reaches the machine, and what other
 people mount meanwhile does not look like a leak.
 
-A directory of such tests has a conftest.py that imports the three fixtures.
+A directory of such tests has a conftest.py that imports the fixtures.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.lib.apart import enter
 from tests.lib.bundle import Bundle
 from tests.lib.hierarchies import cgroup_layout
 
-__all__ = ["bundle", "cgroup_layout", "enter", "excuse", "nothing_leaks", "stage"]
+__all__ = ["bundle", "cgroup_layout", "enter", "excuse", "keyrings", "nothing_leaks", "stage"]
 
 
 def excuse(items: Iterable[pytest.Item], table: Path) -> None:
@@ -74,11 +74,21 @@ def stage() -> None:
     enter()
 
 
+@pytest.fixture(scope="session")
+def keyrings(stage: None) -> Iterator[leaks.Keyrings]:
+    """No keyring is left when all tests have ended."""
+    found = leaks.Keyrings()
+    yield found
+    left = found.left()
+    assert not left, "keyrings are left:\n" + "\n".join(left)
+
+
 @pytest.fixture(autouse=True)
-def nothing_leaks(stage: None, request: pytest.FixtureRequest) -> Iterator[None]:
+def nothing_leaks(keyrings: leaks.Keyrings, request: pytest.FixtureRequest) -> Iterator[None]:
     """Host before = host after, or the test fails, whatever it tested; only an excused test is just tidied up."""
     before = leaks.Host.now()
     yield
+    keyrings.note(request.node.nodeid)
     excused = request.node.get_closest_marker("xfail") is not None
     differences = leaks.settled(before, patience=0.5 if excused else 5.0)
     leaks.sweep(before)
