@@ -16,7 +16,7 @@ from tests.lib.bundle import Bundle
 from tests.lib.patience import deadline as scaled_deadline
 from tests.lib.tripwire import Tripwire
 
-ENDLESS = {"self", "loop"}
+ENDLESS = ("self", "loop")
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.lib import leaks
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
 from tests.lib.execs import Background, Detached, attached, inside, refused, report, running
@@ -329,7 +329,6 @@ def test_help(bundle: Bundle) -> None:
 
 def test_no_zombie_of_the_stage_stays(bundle: Bundle) -> None:
     with running(bundle) as box, Detached(box, "ID", "/inside", "pause") as other:
-        listed = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "stat=,pid="],
-                                capture_output=True, text=True, check=True)  # fmt: skip
-        zombies = [line for line in listed.stdout.splitlines() if line.startswith("Z")]
+        own = [leaks.describe_process(pid) for pid in leaks.children()]
+        zombies = [line for line in own if line.split()[1] == "Z"]
         assert zombies == [] and other.pid

@@ -67,6 +67,7 @@ class Stage:
 
     def close(self) -> None:
         self.crowd.close()
+        self.watch.__exit__()
         for process in self.children:
             process.kill()
             process.communicate()
