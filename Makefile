@@ -6,6 +6,9 @@ DESTDIR ?=
 BENCH   ?=
 CONFORMANCE ?=
 VM      ?=
+SUITE   ?= bookworm
+JOBS    ?= $(shell nproc)
+BARE    ?=
 RUNTIME ?= $(CURDIR)/build/bin/pyruntime
 export PYTHON RUNTIME
 
@@ -13,6 +16,7 @@ VENV    := .venv
 PY      := $(CURDIR)/$(VENV)/bin/python
 STAMPS  := build/stamps
 PYTEST  := $(PY) -m pytest
+COMMIT  := -m 'not nightly' -n $(JOBS) --dist worksteal $(PYTESTFLAGS)
 PACKAGE := $(shell find pyruntime -name '*.py' ! -name _tables.py)
 SHIM    := $(wildcard native/shim/*.c native/shim/shim.h native/shim/*.py) \
            $(wildcard native/init/*.c native/init/*.h native/init/*.S native/init/Makefile)
@@ -21,7 +25,8 @@ SCHEMA  := $(wildcard schema/*.json schema/*.py schema/*/*.json)
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: build run test check bench conformance mutations engines vm fuzz arm64 docs nightly release install clean help
+.PHONY: build run test tests-ready check bench conformance mutations engines vm fuzz arm64 bare docs nightly release \
+        install uninstall lock clean help
 
 build: build/bin/pyruntime ## build in place: the result is build/bin/pyruntime
 
@@ -32,12 +37,17 @@ $(STAMPS)/packages: .ci/packages
 	@.ci/packages
 	@touch $@
 
-$(STAMPS)/venv: setup.cfg $(STAMPS)/packages
+$(STAMPS)/venv: .ci/requirements.lock $(STAMPS)/packages
 	@echo "making $(VENV)"
 	@$(PYTHON) -m venv --upgrade $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
-	@$(PYTHON) .ci/requirements.py setup.cfg > build/requirements.txt
-	@$(PY) -m pip install -qq --disable-pip-version-check -r build/requirements.txt
+	@.ci/pip $(PY) run
 	@echo "$(CURDIR)" > "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pyruntime.pth"
+	@touch $@
+
+# What the tests need besides.
+$(STAMPS)/tests: .ci/requirements.lock .ci/packages $(STAMPS)/venv
+	@.ci/packages test
+	@.ci/pip $(PY) test
 	@touch $@
 
 $(STAMPS)/shim: $(SHIM) $(STAMPS)/venv setup.py
@@ -60,39 +70,48 @@ build/bin/pyruntime: build/launcher/pyruntime
 
 # --- what one does with it ---
 
-run: build ## run the example bundle `hello` (as root)
-	@bundles/run hello
+run: build ## run the example bundle `hello`, or `rootless` as an ordinary user
+	@if [ "$$(id -u)" = 0 ]; then bundles/run hello; else \
+		echo "the example bundle hello needs root; this is the bundle rootless:"; bundles/run rootless; fi
+
+tests-ready: build $(STAMPS)/tests
 
 # The exit status of pytest is 5 when it found no test, so nothing passes by not running.
-test: build ## the test suite of every commit (as root); RUNTIME=runc tests the tests
-	$(PYTEST) -m 'not nightly' tests/unit tests/integration tests/hostile tests/bench
+test: tests-ready ## the test suite of every commit (as root; what needs none of it as another user); RUNTIME=runc tests the tests
+	@if [ "$$(id -u)" = 0 ]; then set -x; $(PYTEST) $(COMMIT) tests/unit tests/integration tests/hostile tests/bench; else \
+		echo "only the unit tests run, because the others make containers as root: sudo make test"; \
+		set -x; $(PYTEST) $(COMMIT) tests/unit; fi
 
-check: build ## unit tests and style, without root, in under a minute
-	$(PYTEST) -q -m 'not nightly' tests/unit
+check: tests-ready ## unit tests and style, without root, in under a minute
+	$(PYTEST) -q $(COMMIT) tests/unit
 
-bench: build ## times and memory beside the reference runtimes found (as root)
+bench: tests-ready ## times and memory beside the reference runtimes found (as root)
 	$(PY) tests/bench/run $(BENCH)
 
-conformance: build ## the specification's statements, tested on RUNTIME; CONFORMANCE="hooks" is a group (as root)
+conformance: tests-ready ## the specification's statements, tested on RUNTIME; CONFORMANCE="hooks" is a group (as root)
 	$(PY) -m conformance --runtime "$(RUNTIME)" $(CONFORMANCE)
 
-mutations: build ## does the suite find what is broken? small edits of pyruntime, each of which must fail (as root)
+mutations: tests-ready ## does the suite find what is broken? small edits of pyruntime, each of which must fail (as root)
 	$(PY) conformance/mutate
 
-engines: build ## podman, containerd, … on top of pyruntime (as root)
+engines: tests-ready ## podman, containerd, … on top of pyruntime (as root)
 	$(PYTEST) tests/engines
 
-vm: build ## the suite in a virtual machine with another kernel and cgroup layout; VM="--help" says more
+vm: tests-ready ## the suite in a virtual machine with another kernel and cgroup layout; VM="--help" says more
 	@.ci/packages vm
 	$(PY) -m tests.vm $(VM)
 
-fuzz: build ## random input against oracles, for FUZZ_SECONDS (90); FUZZ_SEED repeats a session
+fuzz: tests-ready ## random input against oracles, for FUZZ_SECONDS (90); FUZZ_SEED repeats a session
 	@.ci/packages fuzz
 	$(PYTEST) -s tests/fuzz
 
-arm64: build ## the native parts built for arm64, and tapes played under emulation
+arm64: tests-ready ## the native parts built for arm64, and tapes played under emulation
 	@.ci/packages arm64
 	$(PYTEST) -s tests/arm64
+
+bare: ## the README's commands on a bare Debian, SUITE=bookworm or another; BARE="sh -c …" instead of them (as root)
+	@.ci/packages bare
+	@$(PYTHON) -m tests.bare --suite $(SUITE) $(BARE)
 
 nightly: ## everything a night allows: the tier's parts are listed in .ci/tier
 	@.ci/tier nightly
@@ -103,7 +122,17 @@ release: ## everything: the tier's parts are listed in .ci/tier
 install: build/launcher/pyruntime ## install into DESTDIR/PREFIX (default /usr/local)
 	@$(PY) native/launcher/install.py build/launcher/pyruntime "$(DESTDIR)$(PREFIX)"
 
-docs: build ## docs/properties.md from the schema, the features and the marks of the tests
+uninstall: ## remove what install put there; containers, their state and configurations of engines stay
+	@rm -rf "$(DESTDIR)$(PREFIX)/lib/pyruntime"
+	@rm -f "$(DESTDIR)$(PREFIX)/bin/pyruntime" $(patsubst docs/man/%.1,"$(DESTDIR)$(PREFIX)/share/man/man1/%.1",$(wildcard docs/man/*.1))
+	@echo "removed $(DESTDIR)$(PREFIX)/bin/pyruntime"
+
+lock: $(STAMPS)/packages ## bring the pinned versions in .ci/requirements.lock up to date
+	@$(PYTHON) -m venv --clear build/lock
+	@build/lock/bin/python -m pip install -q --disable-pip-version-check uv
+	@PATH="$(CURDIR)/build/lock/bin:$$PATH" .ci/lock
+
+docs: tests-ready ## docs/properties.md from the schema, the features and the marks of the tests
 	@$(PY) schema/properties.py
 
 clean: ## remove everything built

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.lib import debian
 from tests.vm import machine
 from tests.vm.machine import Machine, MachineError
 
@@ -64,39 +65,16 @@ def alone() -> Iterator[None]:
         yield
 
 
-def sources() -> str:
-    """The machine's own Debian sources, so that a mirror it was given is used; empty for mmdebstrap's choice."""
-    form = "$(CREATED_BY)|$(ORIGIN)|$(COMPONENT)|$(RELEASE)|deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
-    words = ["apt-get", "indextargets", "--format", form]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    found = []
-    for line in done.stdout.splitlines():
-        creator, origin, component, release, source = line.split("|")
-        ours = release == SUITE or release.startswith(f"{SUITE}-")
-        if (creator, origin, component) == ("Packages", "Debian", "main") and ours:
-            found.append(source)
-    return "\n".join(dict.fromkeys(found))
-
-
 def make(target: Path) -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="making-", dir=target.parent) as scratch:
         work, root = Path(scratch), Path(scratch, "root")
         say(f"making the guest from Debian packages; the log is {target.parent}/log")
-        words = ["mmdebstrap", "--mode=root", "--variant=minbase", "--skip=cleanup/apt/lists"]
-        words += [f"--include={','.join(PACKAGES)}", f"--customize-hook={HERE}/guest/furnish"]
-        given = sources()
-        with (target.parent / "log").open("w") as log:
-            done = subprocess.run(
-                [*words, SUITE, str(root), *(["-"] if given else [])],
-                input=given.encode(),
-                stdout=log,
-                stderr=log,
-                check=False,
-            )
-        if done.returncode:
-            tail = (target.parent / "log").read_text()[-2000:]
-            raise MachineError(f"mmdebstrap ended with {done.returncode}:\n{tail}")
+        furnish = f"--customize-hook={HERE}/guest/furnish"
+        try:
+            debian.make_root(SUITE, root, PACKAGES, target.parent / "log", furnish)
+        except debian.DebianError as error:
+            raise MachineError(str(error)) from None
         (work / "made").mkdir()
         for name in ("vmlinuz", "initrd"):
             shutil.move(root / "boot" / name, work / "made" / name)
