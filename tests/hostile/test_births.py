@@ -39,7 +39,7 @@ NEVER = {"creat", "pipe", "accept", "dup", "eventfd", "signalfd", "epoll_create"
 
 # What an interpreter with the whole standard library opens and closes before it runs a line of ours.
 INTERPRETER = re.compile(
-    r'"(/proc/sys/vm/overcommit_memory|/usr/(bin/)?(pyvenv\.cfg|pybuilddir\.txt|python3\.\d+\._pth))"'
+    r'"(/proc/sys/vm/overcommit_memory|/usr/(bin/)?(pyvenv\.cfg|pybuilddir\.txt)|[^"]*\._pth)"'
 )
 
 
