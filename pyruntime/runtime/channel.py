@@ -105,6 +105,10 @@ class Channel:
         except (BrokenPipeError, ConnectionResetError):
             pass
 
+    def hang_up(self) -> None:
+        """The init ends as soon as it waits for us."""
+        self.socket.shutdown(_socket.SHUT_WR)
+
     def close(self) -> None:
         self.socket.close()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import posix
+import select
 
 from pyruntime.errors import InternalError, KernelError, StepError, UsageError, strerror
 from pyruntime.features import namespaces
@@ -30,6 +31,8 @@ CAP_SYS_ADMIN, CAP_SYS_NICE = 21, 23
 EACCES, EBUSY, ENODEV, EOPNOTSUPP = 13, 16, 19, 95
 BEFORE_SPAWN = (moments.CGROUP, moments.SOURCES, moments.SPAWN)
 CLONES = (moments.CLONE, moments.LATE_CLONE)
+STAGE_ENDS_MS = 1000
+"""How long a stage that is to end may go on by itself before it is killed."""
 
 
 class Launch:
@@ -184,8 +187,14 @@ class Launch:
         return describe_end(host.pid, host.record, joining=host.site.exec)
 
     def _kill(self) -> None:
-        """And waited for: a pid namespace does not end before the last process that was in it is."""
+        """And waited for: a pid namespace does not end before the last process that was in it is. A stage killed between
+        its clone and the message about it would leave us a child we know nothing of, so it may end by itself first."""
         host = self.host
+        if self.stage_fd >= 0:
+            host.channel.hang_up()
+            poll = select.poll()
+            poll.register(host.pidfd, select.POLLIN)
+            poll.poll(STAGE_ENDS_MS)
         _end(host.pid)
         posix.close(host.pidfd)
         if self.stage_fd >= 0:

@@ -9,11 +9,11 @@ import subprocess
 import termios
 from pathlib import Path
 
-from tests.lib import programs
+from tests.lib import leaks, programs
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
 from tests.lib.console import ConsoleSocket, OwnTerminal
-from tests.lib.execs import Detached, process_file, refused, running
+from tests.lib.execs import Detached, attached, process_file, refused, running
 from tests.lib.facts import Facts, parse_lines
 from tests.lib.patience import scaled
 
@@ -82,6 +82,19 @@ def test_a_socket_that_is_not_there(bundle: Bundle, tmp_path: Path) -> None:
     with running(bundle) as box:
         flags = ["--detach", "--tty", "--console-socket", str(tmp_path / "none")]
         refused(box, *flags, "ID", "/inside", "pause")
+
+
+def test_a_failure_between_the_clone_and_the_message_about_it(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    """What was cloned into the container is waited for all the same: as a zombie it would keep the pid namespace alive."""
+    with running(bundle) as box:
+        box.wrap = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=clone3"]
+        box.wrap += ["-e", "inject=clone3:delay_exit=300000"]
+        flags = ["--detach", "--tty", "--console-socket", str(tmp_path / "none")]
+        assert attached(box, *flags, "ID", "/inside", "pause").code == 255
+        box.wrap = ()
+        assert leaks.children() == {box.pid}
 
 
 def spawn_interactive(
