@@ -53,19 +53,16 @@ def fake_python(directory: Path, version: str) -> Path:
 
 
 def test_an_old_python_is_refused_before_anything_is_installed(tmp_path: Path) -> None:
-    (tmp_path / "python3.12").write_text("#!/bin/sh\n")
-    (tmp_path / "python3.12").chmod(0o755)
+    (tmp_path / "python3.14").write_text("#!/bin/sh\n")
+    (tmp_path / "python3.14").chmod(0o755)
     python = fake_python(tmp_path, "3.10")
     env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHON": str(python)}
-    for name in ("python3.13", "python3.14"):
-        if (Path("/usr/bin") / name).exists():
-            pytest.skip("a newer Python is found first")
     done = subprocess.run(
         [ROOT / ".ci/packages"], env=env, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1 and done.stdout == ""
     wanted = f"Python 3.11 or newer is needed and {python} is 3.10"
-    assert done.stderr == f"{wanted}: run `make PYTHON={tmp_path}/python3.12`\n"
+    assert done.stderr == f"{wanted}: run `make PYTHON={tmp_path}/python3.14`\n"
 
 
 def test_missing_packages_are_named_to_who_cannot_install_them(tmp_path: Path) -> None:
