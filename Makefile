@@ -86,6 +86,7 @@ check: tests-ready ## unit tests and style, without root, in under a minute
 	$(PYTEST) -q $(COMMIT) tests/unit
 
 bench: tests-ready ## times and memory beside the reference runtimes found (as root)
+	@.ci/packages bench
 	$(PY) tests/bench/run $(BENCH)
 
 conformance: tests-ready ## the specification's statements, tested on RUNTIME; CONFORMANCE="hooks" is a group (as root)
@@ -95,6 +96,7 @@ mutations: tests-ready ## does the suite find what is broken? small edits of pyr
 	$(PY) conformance/mutate
 
 engines: tests-ready ## podman, containerd, … on top of pyruntime (as root)
+	@.ci/packages engines
 	$(PYTEST) tests/engines
 
 vm: tests-ready ## the suite in a virtual machine with another kernel and cgroup layout; VM="--help" says more
