@@ -6,6 +6,7 @@ CVE-2019-16884, CVE-2019-19921, CVE-2023-27561, CVE-2023-28642, CVE-2025-52881, 
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -98,13 +99,14 @@ def test_over_mounts_through_a_link_are_refused(bundle: Bundle, outside: Path, t
 @pytest.mark.parametrize("target", ["/proc/self/attr", "/proc/sys", "/proc"])
 def test_the_notify_socket_through_a_link(bundle: Bundle, tmp_path: Path, target: str) -> None:
     """NOTIFY_SOCKET's mount is none of the config's, and its place is the image's as much as any other."""
-    manager = Manager(str(tmp_path / "manager"))
     hostile.build(bundle.rootfs, {"run": {"notify": hostile.Link(target)}})
-    with Box(bundle, env=manager.env) as box:
+    with (
+        closing(Manager(str(tmp_path / "manager"))) as manager,
+        Box(bundle, env=manager.env) as box,
+    ):
         outcome = box.create(check=False)
         assert outcome.code == 1 and "operation not permitted" in outcome.err
         assert "notify socket" in outcome.err
-    manager.close()
 
 
 @pytest.mark.parametrize("before", [True, False])
