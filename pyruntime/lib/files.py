@@ -115,3 +115,38 @@ def clear_directory(dir_fd: int) -> None:
             finally:
                 posix.close(child)
             posix.rmdir(name, dir_fd=dir_fd)
+
+
+def make_directory(path: str, dir_fd: int | None = None) -> None:
+    """0700 whatever the umask takes away."""
+    umask = posix.umask(0o077)
+    try:
+        posix.mkdir(path, 0o700, dir_fd=dir_fd)
+    finally:
+        posix.umask(umask)
+
+
+def make_directories(path: str) -> None:
+    """A directory and the missing ones above it. OSError also where a name above is there and leads nowhere."""
+    missing: list[str] = []
+    while not _made(path):
+        missing.append(path)
+        path = path.rstrip("/").rpartition("/")[0]
+    for path in reversed(missing):
+        try:
+            make_directory(path)
+        except FileExistsError:
+            continue
+
+
+def _made(path: str) -> bool:
+    """False where the directory above is missing too."""
+    try:
+        make_directory(path)
+    except FileExistsError:
+        return True
+    except FileNotFoundError:
+        if "/" not in path.strip("/"):
+            raise
+        return False
+    return True

@@ -80,7 +80,7 @@ class Store:
             raise errors.UsageError(f"--root `{self.path}`: the state needs a directory of its own")
         try:
             if create:
-                _make_parents(self.path)
+                files.make_directories(self.path)
             self.fd = _open_root(self.path, own=not root)
         except OSError as error:
             if error.errno == errno.ENOENT and not create:
@@ -96,7 +96,7 @@ class Store:
         check_id(container_id)
         while True:
             try:
-                _make_directory(container_id, self.fd)
+                files.make_directory(container_id, self.fd)
             except FileExistsError:
                 raise errors.ContainerExists(container_id) from None
             except OSError as error:
@@ -172,28 +172,6 @@ def _check_runtime_directory(path: str) -> None:
             f"XDG_RUNTIME_DIR `{path}`: others than its user may write to it or own it",
             hint="su and sudo may keep the one of their caller: set it to a directory of your own, or give --root",
         )
-
-
-def _make_parents(path: str) -> None:
-    try:
-        _make_directory(path)
-    except FileExistsError:
-        return
-    except FileNotFoundError:
-        parent = path.rstrip("/").rpartition("/")[0]
-        if not parent:
-            raise
-        _make_parents(parent)
-        _make_parents(path)
-
-
-def _make_directory(path: str, dir_fd: int | None = None) -> None:
-    """0700 whatever the umask takes away."""
-    umask = posix.umask(0o077)
-    try:
-        posix.mkdir(path, 0o700, dir_fd=dir_fd)
-    finally:
-        posix.umask(umask)
 
 
 def _bury(root_fd: int, tombstone: str) -> None:

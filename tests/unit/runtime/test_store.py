@@ -123,6 +123,24 @@ def test_a_root_that_cannot_be_made(tmp_path: Path) -> None:
         Store(str(tmp_path / "file" / "root"), create=True)
 
 
+@pytest.mark.parametrize("where", ["{}/dangling/root", "{}/dangling/a/root", "/proc/root"])
+def test_a_root_below_what_leads_nowhere(tmp_path: Path, where: str) -> None:
+    (tmp_path / "dangling").symlink_to(tmp_path / "gone")
+    path = where.format(tmp_path)
+    with pytest.raises(errors.StepError, match="no such file or directory") as caught:
+        Store(path, create=True)
+    assert f"`{path}`" in str(caught.value)
+    assert not (tmp_path / "gone").exists()
+
+
+def test_a_deep_root(tmp_path: Path) -> None:
+    deep = f"{tmp_path}{'/d' * 1500}"
+    try:
+        assert Store(deep, create=True).path == deep
+    finally:
+        os.removedirs(deep)  # deeper than who tidies up can go
+
+
 @pytest.mark.parametrize(
     ("uid", "env", "nested", "expected"),
     [
