@@ -8,10 +8,12 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <termios.h>
 #include <unistd.h>
@@ -33,6 +35,21 @@ static int result(long value)
 	return value < 0 ? -errno : (int)value;
 }
 
+static int write_all(int fd, const void *bytes, size_t length)
+{
+	size_t done = 0;
+
+	while (done < length) {
+		const ssize_t n = write(fd, (const char *)bytes + done, length - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
 static int seal(int fd, int executable)
 {
 	const int always = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
@@ -51,24 +68,14 @@ int pr_sealed_memfd(const char *name, const void *bytes, size_t length, int exec
 {
 	const unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 	int fd = memfd_create(name, flags | (executable ? MFD_EXEC : 0)), error;
-	size_t done = 0;
 
 	if (fd < 0 && errno == EINVAL)
 		fd = memfd_create(name, flags);
 	if (fd < 0)
 		return -errno;
-	while (done < length) {
-		const ssize_t n = write(fd, (const char *)bytes + done, length - done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			error = n < 0 ? -errno : -EIO;
-			close(fd);
-			return error;
-		}
-		done += (size_t)n;
-	}
-	error = seal(fd, executable);
+	error = write_all(fd, bytes, length);
+	if (!error)
+		error = seal(fd, executable);
 	if (error < 0) {
 		close(fd);
 		return error;
@@ -79,6 +86,39 @@ int pr_sealed_memfd(const char *name, const void *bytes, size_t length, int exec
 int pr_init_memfd(void)
 {
 	return pr_sealed_memfd("pyruntime-init", init_image, sizeof init_image, 1);
+}
+
+/* A file system of our own that is mounted nowhere, for the init where no memfd may be executed. */
+int pr_tmpfs(void)
+{
+	const int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+	int fd;
+
+	if (fs < 0)
+		return -errno;
+	fd = (int)syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+	if (fd == 0)
+		fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC,
+				  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	fd = result(fd);
+	close(fs);
+	return fd;
+}
+
+/* The init's image as a file without a name in that directory, open for reading. */
+int pr_init_file(int dir_fd)
+{
+	char path[32];
+	int fd, error;
+	const int writer = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0500);
+
+	if (writer < 0)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", writer);
+	error = write_all(writer, init_image, sizeof init_image);
+	fd = error ? error : result(open(path, O_RDONLY | O_CLOEXEC));
+	close(writer);
+	return fd;
 }
 
 struct child {

@@ -9,6 +9,8 @@
 /* Every function returns -errno on failure. */
 int pr_sealed_memfd(const char *name, const void *bytes, size_t length, int executable);
 int pr_init_memfd(void);
+int pr_tmpfs(void);
+int pr_init_file(int dir_fd);
 int pr_spawn(uint64_t namespaces, int cgroup_fd, int init_fd, const int *fds, int count, int first,
 	     int *pidfd);
 int pr_open_tree(int fd, const char *path, unsigned int flags);

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pyruntime.errors import KernelError
 from pyruntime.kernel.native import ffi, lib
 
+EACCES = 13
+
 
 def _checked(value: int, call: str, path: str = "") -> int:
     if value < 0:
@@ -21,9 +23,14 @@ def sealed_memfd(name: str, data: bytes) -> int:
     return _checked(lib.pr_sealed_memfd(_text(name), data, len(data), 0), "memfd_create")
 
 
-def init_memfd() -> int:
-    """The init's image as a sealed executable memfd (CVE-2019-5736)."""
-    return _checked(lib.pr_init_memfd(), "memfd_create")
+def init_image() -> int:
+    """The init's image as a sealed executable memfd (CVE-2019-5736), or where vm.memfd_noexec forbids that, as a file."""
+    fd: int = lib.pr_init_memfd()
+    if fd == -EACCES:
+        from pyruntime.kernel import image_file
+
+        return image_file.make()
+    return _checked(fd, "memfd_create")
 
 
 def spawn(

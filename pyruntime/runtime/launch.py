@@ -97,7 +97,7 @@ class Launch:
         host.give(first + 1, host.channel.theirs)
         host.give(first + 2, start if start >= 0 else host.channel.theirs)
         host.give(first + 3, report if report >= 0 else host.channel.theirs)
-        init_fd = calls.init_memfd()
+        init_fd = calls.init_image()
         facts = posix.fstat(init_fd)
         host.init_exe = [facts.st_dev, facts.st_ino]
         flags = namespaces.clone_flags(site)

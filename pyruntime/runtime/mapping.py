@@ -60,7 +60,7 @@ def _spawn(line: channel.Channel, pointer: str, dumpable: bool) -> tuple[int, in
     """(pid, pidfd) of a process that waits in a new user namespace."""
     fds = [calls.sealed_memfd("pyruntime-tape", _tape(dumpable)), line.theirs]
     try:
-        init_fd = calls.init_memfd()
+        init_fd = calls.init_image()
         fds.append(init_fd)
         return calls.spawn(lib.CLONE_NEWUSER, -1, init_fd, fds[:2], TAPE_FD)
     except KernelError as error:
