@@ -68,6 +68,10 @@ def names_of(arch: str) -> list[str]:
     return sorted(name for name in table if oracle.translates(name))
 
 
+# The kernel's headers give them to x32, and Debian 12's libseccomp does not.
+NEWER_ON_X32 = {"map_shadow_stack", "uprobe", "uretprobe"}
+
+
 def known(profile: dict[str, Any]) -> dict[str, Any]:
     """Without the names this libseccomp has never heard of: we know newer system calls."""
     rules = []
