@@ -28,9 +28,11 @@ VERB = Verb(
 
 def run(call: Call) -> int:
     from pyruntime.runtime.create import create
+    from pyruntime.runtime.interruption import Guard
 
     call.failing = "%s create failed"
-    create(request(call, detach=True))
+    with Guard():
+        create(request(call, detach=True))
     return 0
 
 

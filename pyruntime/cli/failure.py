@@ -24,6 +24,10 @@ def report(error: BaseException, call: Call, argv: list[str]) -> int:
         return _report_bug(error, log, call.failure_status or 1)
     log.error(_context(call) + known.message, known.hint)
     if isinstance(error, KeyboardInterrupt):
+        from pyruntime.runtime import interruption
+
+        if isinstance(error, interruption.Interrupted):
+            interruption.end_by(error.number)
         return INTERRUPTED
     return call.failure_status or known.exit_status
 

@@ -24,7 +24,9 @@ VERB = Verb(
 
 def run(call: Call) -> int:
     from pyruntime.runtime.create import run as run_container
+    from pyruntime.runtime.interruption import Guard
 
     call.failing = "%s run failed"
     options = call.options
-    return run_container(request(call, detach=options["detach"], keep=options["keep"]))
+    with Guard():
+        return run_container(request(call, detach=options["detach"], keep=options["keep"]))

@@ -22,6 +22,7 @@ from pyruntime.lib import proc
 from pyruntime.plan import moments
 from pyruntime.runtime import store
 from pyruntime.runtime.host import Host
+from pyruntime.runtime.interruption import Held
 from pyruntime.runtime.launch import CAP_SYS_ADMIN, Launch, check_preserved, look_around
 from pyruntime.runtime.record import new_record
 from pyruntime.spec import load
@@ -99,33 +100,39 @@ class Creation:
 
     def make(self) -> Host:
         """All of it, undone if anything fails."""
-        entry = store.Store(self.request.root, create=True).create(self.request.container_id)
-        record = new_record(
-            self.request.container_id, self.bundle, self.site.rootfs, self.spec, SPEC_VERSION
-        )
-        record["pidNamespace"] = "pid" in self.site.created
-        record["keyring"] = self.site.new_keyring
-        self.host = host = Host(self.site, entry, self.spec, record)
-        host.run_hooks = self._run_hooks
-        self.launch = Launch(
-            host,
-            self.steps,
-            self._identify,
-            console_socket=self.request.console_socket,
-            pidfd_socket=self.request.pidfd_socket,
-        )
         try:
+            with Held():
+                self._begin()
+            host, entry = self.host, self.host.entry
             entry.save_config(self.data)
             entry.save_steps(self._late_steps())
-            entry.write_record(record)
+            entry.write_record(host.record)
             self._carry_out()
         except BaseException as error:
-            left = self._abandon()
+            left = self._abandon() if hasattr(self, "launch") else ""
             if left and isinstance(error, PyruntimeError):
                 error.hint = f"{error.hint}; {left}" if error.hint else left
             raise
         host.keep()
         return host
+
+    def _begin(self) -> None:
+        request = self.request
+        entry = store.Store(request.root, create=True).create(request.container_id)
+        record = new_record(
+            request.container_id, self.bundle, self.site.rootfs, self.spec, SPEC_VERSION
+        )
+        record["pidNamespace"] = "pid" in self.site.created
+        record["keyring"] = self.site.new_keyring
+        self.host = Host(self.site, entry, self.spec, record)
+        self.host.run_hooks = self._run_hooks
+        self.launch = Launch(
+            self.host,
+            self.steps,
+            self._identify,
+            console_socket=request.console_socket,
+            pidfd_socket=request.pidfd_socket,
+        )
 
     def _carry_out(self) -> None:
         host = self.host

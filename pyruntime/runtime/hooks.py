@@ -15,6 +15,7 @@ import time
 from pyruntime.errors import HookError, strerror
 from pyruntime.features.failures import exit_words, readable
 from pyruntime.lib import jsondoor
+from pyruntime.runtime.interruption import Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,23 +82,26 @@ def _run_one(hook: dict[str, Any], state: bytes, bundle: str, head: str, pointer
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     stdin, stdout, stderr = _Pipe(), _Pipe(), _Pipe()
     timeout = hook.get("timeout")
+    pid = pidfd = -1
     try:
-        pid = _spawn(hook, bundle, stdin, stdout, stderr)
-        pidfd = posix.pidfd_open(pid)
-    except OSError as error:
-        for pipe in (stdin, stdout, stderr):
-            pipe.close()
-        number = error.errno or 0
-        raise HookError(
-            f"{head}fork/exec {hook['path']}: {strerror(number)}", pointer, errno=number
-        ) from error
-    try:
+        with Held():
+            pid = _spawn(hook, bundle, stdin, stdout, stderr)
+            pidfd = posix.pidfd_open(pid)
         in_time = _serve(pidfd, state, stdin, stdout, stderr, timeout)
         if not in_time:
             _kill_group(pid)
         status = posix.waitpid(pid, 0)[1]
+    except BaseException as error:
+        if pid < 0 and isinstance(error, OSError):
+            number = error.errno or 0
+            raise HookError(
+                f"{head}fork/exec {hook['path']}: {strerror(number)}", pointer, errno=number
+            ) from error
+        _end(pid)
+        raise
     finally:
-        posix.close(pidfd)
+        if pidfd >= 0:
+            posix.close(pidfd)
         for pipe in (stdin, stdout, stderr):
             pipe.close()
     if not in_time:
@@ -229,6 +233,17 @@ def _feed(stdin: _Pipe, state: bytes) -> bytes:
     if not state:
         stdin.close_write()
     return state
+
+
+def _end(pid: int) -> None:
+    """A hook that was interrupted does not go on behind our back."""
+    if pid < 0:
+        return
+    _kill_group(pid)
+    try:
+        posix.waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # it had ended
 
 
 def _kill_group(pid: int) -> None:

@@ -17,6 +17,7 @@ from pyruntime.lib import proc
 from pyruntime.plan import moments
 from pyruntime.plan.tape import Tape
 from pyruntime.runtime import channel
+from pyruntime.runtime.interruption import Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,14 +103,15 @@ class Launch:
         host.init_exe = [facts.st_dev, facts.st_ino]
         flags = namespaces.clone_flags(site)
         try:
-            host.pid, host.pidfd = calls.spawn(
-                flags, host.cgroup_fd, init_fd, host.ordered_fds(), first
-            )
+            with Held():
+                host.pid, host.pidfd = calls.spawn(
+                    flags, host.cgroup_fd, init_fd, host.ordered_fds(), first
+                )
+                host.push(self._kill)
         except KernelError as error:
             raise _not_spawned(error, into_cgroup=host.cgroup_fd >= 0) from error
         finally:
             posix.close(init_fd)
-        host.push(self._kill)
         host.close_handed()
 
     def _converse(self) -> None:

@@ -36,6 +36,8 @@ class Signals:
                 _signal.signal(number, _ignore)
             except (OSError, ValueError):
                 continue  # not a signal of this machine
+        # What the caller has blocked is the container's all the same; its init starts with nothing blocked.
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
 
     def arrived(self) -> bytes:
         try:
