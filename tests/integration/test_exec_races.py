@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
-from pathlib import Path
+import time
 
 import pytest
 
-from tests.lib import programs
+from tests.lib import leaks, programs
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
 from tests.lib.execs import Background, attached, inside, refused, running
 from tests.lib.groups import group_of
+from tests.lib.patience import deadline as scaled_deadline
 
 
 def members(box: Box) -> list[str]:
@@ -135,17 +137,12 @@ def test_killed_on_its_way(bundle: Bundle, milliseconds: int) -> None:
             os.close(pidfd)
         back.process.kill()
         back.process.wait()
-        # They are the subreaper's to bury, and a pid namespace waits for that.
-        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        for pid in {*members(box), *children} - {str(box.pid)}:
-            try:
-                gone = os.pidfd_open(int(pid))
-            except ProcessLookupError:
-                continue
-            try:
-                assert select.select([gone], [], [], 10)[0], "a half-made process stays"
-                os.waitpid(int(pid), os.WNOHANG)
-            except ChildProcessError:
-                continue
-            finally:
-                os.close(gone)
+        # They are the subreaper's to bury, and a pid namespace waits for that. A stage may still have had a clone to make.
+        deadline = scaled_deadline(10)
+        while left := leaks.children() - {box.pid}:
+            assert time.monotonic() < deadline, "a half-made process stays"
+            for pid in left:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+            select.select([], [], [], 0.005)
+        assert members(box) == [str(box.pid)]

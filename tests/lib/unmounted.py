@@ -57,8 +57,8 @@ def mounted(controller: str) -> Iterator[bool]:
 
 
 def _mount(controller: str, place: str) -> bool:
-    """A controller is busy while groups of v2 have it: those of another test run go away."""
-    deadline = scaled_deadline(10)
+    """A controller is busy while groups of v2 have it: those of another test process go away."""
+    deadline = scaled_deadline(60)
     while True:
         try:
             kernel.mount(controller, place, "cgroup", data=controller)
@@ -69,7 +69,7 @@ def _mount(controller: str, place: str) -> bool:
             return True
         if time.monotonic() > deadline:
             return False
-        select.select([], [], [], 0.05)
+        select.select([], [], [], 0.005)
 
 
 def _controllers() -> dict[str, int]:
