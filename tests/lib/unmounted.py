@@ -58,7 +58,7 @@ def mounted(controller: str) -> Iterator[bool]:
 
 def _mount(controller: str, place: str) -> bool:
     """A controller is busy while groups of v2 have it: those of another test process go away."""
-    deadline = scaled_deadline(60)
+    deadline = scaled_deadline(30)
     while True:
         try:
             kernel.mount(controller, place, "cgroup", data=controller)
