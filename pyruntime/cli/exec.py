@@ -78,7 +78,8 @@ def _request(call: Call) -> ExecRequest:
     options = call.options
     container_id, *command = call.arguments
     request = ExecRequest(call.root, container_id, log=call.to_log())
-    request.process_file = options["process"][-1] if options["process"] else None
+    # An empty value counts as an option not given, as with runc: scripts pass "$USER_OPTION" unset.
+    request.process_file = next(iter(options["process"][-1:]), "") or None
     if request.process_file is None and not command:
         raise errors.UsageError("process args cannot be empty")
     if request.process_file is not None:
@@ -87,7 +88,7 @@ def _request(call: Call) -> ExecRequest:
     request.terminal = options["tty"]
     request.cwd = options["cwd"]
     request.env = options["env"]
-    request.uid, request.gid = _user(options["user"][-1]) if options["user"] else (None, None)
+    request.uid, request.gid = _user(next(iter(options["user"][-1:]), ""))
     request.groups = [_number(word, "additional gid") for word in options["additional-gids"]]
     request.label, request.profile = options["process-label"], options["apparmor"]
     request.no_new_privileges = options["no-new-privs"]
@@ -108,8 +109,10 @@ def _refuse_hidden(call: Call, command: list[str]) -> None:
         raise errors.UsageError("a command cannot be given with --process, whose file says it")
 
 
-def _user(word: str) -> tuple[int, int | None]:
-    """Exactly digits[:digits]: half a number, or none, never becomes root (CVE-2026-30892)."""
+def _user(word: str) -> tuple[int | None, int | None]:
+    """Exactly digits[:digits], or nothing: half a number never becomes root (CVE-2026-30892)."""
+    if not word:
+        return None, None
     uid, colon, gid = word.partition(":")
     return _number(uid, "user"), _number(gid, "group") if colon else None
 

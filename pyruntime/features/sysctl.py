@@ -58,7 +58,10 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         parts = segments(key)
         if any(part in ("", ".", "..") or not part.isprintable() for part in parts):
             yield pointer, "not the name of a sysctl"
-        elif any((ord(letter) < 32 and letter != "\t") or letter == "\x7f" for letter in value):
+        elif any(
+            (ord(letter) < 32 and letter != "\t") or letter == "\x7f"
+            for letter in value.rstrip("\n")
+        ):
             yield pointer, "a sysctl value may not hold control characters"
         elif parts == ["kernel", "hostname"]:
             yield pointer, f"sysctl {key!r} conflicts with the hostname property: use hostname"
@@ -74,6 +77,6 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         yield Step(
             moments.SYSCTL,
             pointer,
-            f"write sysctl `{key}` = `{value}`",
-            write_file(site, "/".join(["sys", *segments(key)]), value, RULES),
+            f"write sysctl `{key}` = `{value.rstrip()}`",
+            write_file(site, "/".join(["sys", *segments(key)]), value.rstrip("\n"), RULES),
         )

@@ -65,6 +65,21 @@ def loads(data: bytes) -> object:
     return value
 
 
+def loads_spec(data: bytes) -> object:
+    """A document of the specification: a property that is null counts as absent (as runc's and crun's readers have it);
+    a null in an array stays one, and is refused by the schema."""
+    value = loads(data)
+    return _without_nulls(value) if b"null" in data else value
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value
+
+
 def dumps(value: object, indent: int | str | None = None) -> str:
     """Encode with the keys in their order: compact, or one entry a line indented by `indent`."""
     step = " " * indent if isinstance(indent, int) else indent

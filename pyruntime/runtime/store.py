@@ -326,7 +326,7 @@ class Entry:
 
     def _document(self, name: str, data: bytes) -> dict[str, Any]:
         try:
-            found = jsondoor.loads(data)
+            found = jsondoor.loads_spec(data)
             why = "" if isinstance(found, dict) else "not an object"
         except jsondoor.JsonError as error:
             found, why = None, str(error)

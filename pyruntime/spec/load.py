@@ -98,7 +98,7 @@ def parse(
     the sound part of one that does not.
     """
     try:
-        document = jsondoor.loads(data)
+        document = jsondoor.loads_spec(data)
     except jsondoor.JsonError as error:
         raise BundleError(f"{where} is not valid JSON: {error}") from None
     findings, notices = check.inspect(document, what)

@@ -152,11 +152,13 @@ def test_what_is_no_user(bundle: Bundle, word: str) -> None:
         refused(box, "--user", word, "ID", "/inside", "report")
 
 
-@pytest.mark.parametrize("flag", [["--user="], ["-u", ""]])
-def test_an_empty_user(bundle: Bundle, flag: list[str]) -> None:
-    """Given and empty is a mistake of the caller's, not a wish for root."""
+@pytest.mark.parametrize("flag", [["--user="], ["-u", ""], ["--process", ""]])
+def test_an_empty_value_counts_as_not_given(bundle: Bundle, flag: list[str]) -> None:
+    """As with runc: the user is the config's then, not root."""
+    bundle.set("process.user", {"uid": 5, "gid": 6})
     with running(bundle) as box:
-        refused(box, *flag, "ID", "/inside", "report")
+        facts = report(box, *flag)
+        assert facts.uid == [5] * 3 and facts.gid == [6] * 3
 
 
 def test_additional_gids(bundle: Bundle) -> None:

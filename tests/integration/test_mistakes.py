@@ -50,6 +50,28 @@ def test_other_platforms_sections_are_ignored(bundle: Bundle) -> None:
         assert box.run().code == 0
 
 
+NULLS = (
+    "annotations", "hooks", "hostname", "process.user.additionalGids", "process.rlimits", "process.capabilities.ambient",
+    "process.oomScoreAdj", "process.apparmorProfile", "linux.devices", "linux.seccomp", "linux.maskedPaths",
+    "linux.uidMappings", "linux.resources.memory", "linux.resources.pids", "linux.sysctl", "linux.rootfsPropagation",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", NULLS)
+def test_a_null_counts_as_absent(bundle: Bundle, path: str) -> None:
+    """As generators in Go, Python and JavaScript write it. Later verbs read the same document."""
+    with Box(bundle.set(path, None)) as box:
+        box.create()
+        box.start()
+        assert box.wait() == 0
+        box.delete()
+
+
+@pytest.mark.parametrize("path", ["root", "process.args", "process.cwd"])
+def test_a_required_property_that_is_null(bundle: Bundle, path: str) -> None:
+    refused(bundle.set(path, None))
+
+
 @pytest.mark.parametrize("path", ["ociVersion", "root", "root.path", "process.cwd", "process.args"])
 def test_required_properties(bundle: Bundle, path: str) -> None:
     refused(bundle.unset(path))

@@ -35,6 +35,19 @@ def test_a_sysctl_is_set(bundle: Bundle, name: str, value: str) -> None:
     assert line["data"].strip() == value
 
 
+@pytest.mark.parametrize("value", ["321\n", "321\n\n"])
+def test_newlines_at_its_end_are_not_part_of_a_value(bundle: Bundle, value: str) -> None:
+    """As `$(cat FILE)` in reverse: what was read from /proc/sys can be written back."""
+    bundle.set("linux.sysctl", {"net.core.somaxconn": value})
+    outcome = run(bundle.inside("cat", "/proc/sys/net/core/somaxconn"))
+    assert outcome.lines[0]["data"] == "321\n"
+    assert run(bundle.set("linux.sysctl", {"kernel.domainname": "a.example\n"})).code == 0
+
+
+def test_a_newline_within_a_value(bundle: Bundle) -> None:
+    refused(bundle.set("linux.sysctl", {"net.core.somaxconn": "321\n322"}))
+
+
 def test_the_domain_name_as_a_sysctl(bundle: Bundle) -> None:
     bundle.set("linux.sysctl", {"kernel.domainname": "example.org"})
     assert run(bundle).facts.domainname == "example.org"

@@ -103,6 +103,20 @@ def test_not_an_object(data: bytes) -> None:
     assert [finding[:2] for finding in caught.value.findings] == [("", "expected an object")]
 
 
+def test_a_null_property_is_dropped_and_a_null_item_is_not() -> None:
+    text = b'{"ociVersion": "1.0.2", "root": {"path": "r"}, "hooks": null, "annotations": {"a": null, "b": "null"}}'
+    assert load.parse(text) == {
+        "ociVersion": "1.0.2",
+        "root": {"path": "r"},
+        "annotations": {"b": "null"},
+    }
+    with pytest.raises(SpecError) as caught:
+        load.parse(
+            b'{"ociVersion": null, "root": {"path": "r"}, "process": {"cwd": "/", "env": [null]}}'
+        )
+    assert {finding[0] for finding in caught.value.findings} >= {"", "/process/env/0"}
+
+
 WRONG = b"""{"ociVersion": "2.0.0", "annotations": {"": "x"}, "hostname": 7,
  "process": {"cwd": "relative", "args": ["sh", 1], "rlimits": [{"type": "RLIMIT_CPU"}]},
  "linux": {"namespaces": [{"type": "pid"}, {"type": "net"}, {}, {"type": "pid"}]}}"""
