@@ -61,7 +61,6 @@ static _Noreturn void run_child(const struct request *q, const struct channel *c
 	SYS(setpgid, 0, 0);
 	for (n = 0; n < 3; n++) /* 0..2 are always open in us, so no pipe sits there */
 		SYS(dup3, c[n].theirs, n, 0);
-	SYS(chdir, "/");
 	SYS(close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC: the fourth pipe lives until execve */);
 	SYS(prctl, 1 /* PR_SET_PDEATHSIG */, 9);
 	error = (int)-SYS(execve, q->path, q->argv, q->envp);

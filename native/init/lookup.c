@@ -3,7 +3,7 @@
 #include <linux/stat.h>
 #include "tape.h"
 
-#define PASSWD_LIMIT (1u << 20)
+#define PASSWD_LIMIT (64u << 20)
 #define LINE_LIMIT   1024
 #define AT_FDCWD_    (-100)
 #define AT_EACCESS_  0x200

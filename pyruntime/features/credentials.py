@@ -9,6 +9,7 @@ kernel grants in one set only together with another.
 from __future__ import annotations
 
 from pyruntime.features.fields import open_beneath
+from pyruntime.features.program import needs_admin
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.plan.step import Buffer, Pointers, Reg, Step, assign, expect, jump, sys
@@ -38,6 +39,8 @@ WITHIN = (
 )
 VERSION_3 = 0x20080522
 LAST_ID = 2147483647  # runc's range; 4294967295 would mean "leave it" and keep root
+FOR_A_FILTER = 1 << 21 | 1 << 8
+"""CAP_SYS_ADMIN loads it; CAP_SETPCAP then keeps inheritable capabilities that are not permitted ones."""
 EPERM = 1
 NO_LINKS_OUT = lib.RESOLVE_BENEATH | lib.RESOLVE_NO_XDEV | lib.RESOLVE_NO_MAGICLINKS
 
@@ -111,9 +114,12 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         moments.CREDENTIALS, "/process/capabilities/bounding", "limit the bounding set", drop
     )
     yield from _become(user, denied)
-    yield Step(
-        moments.CREDENTIALS, "/process/capabilities", "set capabilities", _capabilities(sets)
-    )
+    pointer, kept = "/process/capabilities", 0
+    if needs_admin(spec):
+        kept = FOR_A_FILTER & (-1 if site.has("user") else site.capabilities)
+        last = [_set_three(sets)]
+        yield Step(moments.LAST_CAPABILITIES, pointer, "drop what the filter needed", last)
+    yield Step(moments.CREDENTIALS, pointer, "set capabilities", _capabilities(sets, kept))
 
 
 def _is_denied(out: Reg, site: Site) -> list[Any]:
@@ -175,13 +181,18 @@ def _change(change: int, read_back: int, number: int) -> list[Any]:
     return [sys(change, number, number, number), sys(read_back, *found), *proofs]
 
 
-def _capabilities(sets: dict[str, int]) -> list[Any]:
-    """struct __user_cap_data_struct[2]: effective, permitted, inheritable, low halves then high halves."""
-    three = [sets["effective"], sets["permitted"], sets["inheritable"]]
+def _set_three(sets: dict[str, int], more: int = 0) -> Any:
+    """capset(2) with struct __user_cap_data_struct[2]: effective, permitted, inheritable, low halves then high halves.
+    `more` are held beyond what the config says."""
+    three = [sets["effective"] | more, sets["permitted"] | more, sets["inheritable"]]
     data = b"".join(
         [(mask & 0xFFFFFFFF).to_bytes(4, "little") for mask in three]
         + [(mask >> 32).to_bytes(4, "little") for mask in three]
     )
+    return sys(lib.NR_capset, Pointers((VERSION_3,)), data)
+
+
+def _capabilities(sets: dict[str, int], kept: int) -> list[Any]:
     raise_ambient = [
         sys(lib.NR_prctl, lib.PR_CAP_AMBIENT, lib.PR_CAP_AMBIENT_RAISE, number)
         for number in range(64)
@@ -189,7 +200,7 @@ def _capabilities(sets: dict[str, int]) -> list[Any]:
     ]
     return [
         sys(lib.NR_prctl, lib.PR_CAP_AMBIENT, lib.PR_CAP_AMBIENT_CLEAR_ALL),
-        sys(lib.NR_capset, Pointers((VERSION_3,)), data),
+        _set_three(sets, kept),
         *raise_ambient,
     ]
 

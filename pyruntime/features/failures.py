@@ -17,7 +17,7 @@ def hook_failure(
         words = f"hook ran past specified timeout of {timeout:.1f}s"
     elif number & EXITED:
         out, _, err = text.partition(b"\0")
-        words = f"{exit_words(number & 0xFFFF)}, stdout: {readable(out)}, stderr: {readable(err)}"
+        words = ended(number & 0xFFFF, out, err)
     else:
         words = f"fork/exec {path}: {strerror(number)}"
     return HookError(
@@ -46,11 +46,21 @@ def failed_exec(name: str, number: int) -> ProgramError:
     return ProgramError(f"exec {name}: {strerror(number)}", "/process/args/0", "container", number)
 
 
-def exit_words(status: int) -> str:
+def ended(status: int, out: bytes, err: bytes) -> str:
+    """How a hook ended (its wait status) and what it printed, as runc says it; streams without output are left out.
+    The output is data: the log escapes what could drive a terminal or start a new line (lib/log.py)."""
     signal = status & 0x7F
-    return f"signal: {signal}" if signal else f"exit status {status >> 8}"
+    words = f"signal: {_name(signal)}" if signal else f"exit status {status >> 8}"
+    for name, data in (("stdout", out), ("stderr", err)):
+        text = data.decode("utf-8", "backslashreplace").rstrip("\n")
+        if text:
+            words += f", {name}: {text}"
+    return words
 
 
-def readable(data: bytes) -> str:
-    """Output of a hook is data; the log escapes what could drive a terminal or start a new line (lib/log.py)."""
-    return data.decode("utf-8", "backslashreplace")
+def _name(signal: int) -> str:
+    """As Go's library and strsignal(3) call it: `killed`, `bad system call`."""
+    import _signal
+
+    name = _signal.strsignal(signal)
+    return name[:1].lower() + name[1:] if name else str(signal)

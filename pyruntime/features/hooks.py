@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.features.failures import hook_failure
+from pyruntime.features.program import environment_words
+from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import HOOK, SYNC, Buffer, Pointers, Step, builtin
+from pyruntime.plan.step import HOOK, SYNC, Buffer, Pointers, Step, builtin, sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +56,11 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             run=lambda host: host.run_hooks(),
         )
     places = {"createContainer": moments.HOOKS_CONTAINER, "startContainer": moments.HOOKS_START}
+    if "createContainer" in inside:
+        # As from runc: the directory of createContainer is the root to be, that of startContainer the program's.
+        text = "enter the root for the createContainer hooks"
+        ops = [sys(lib.NR_fchdir, site.root)]
+        yield Step(moments.HOOKS_CONTAINER, "/hooks/createContainer", text, ops)
     for kind in inside:
         for index, hook in enumerate(hooks[kind]):
             pointer = f"/hooks/{kind}/{index}"
@@ -81,7 +88,8 @@ def _block(kind: str, hook: dict[str, Any], spec: dict[str, Any], site: Site) ->
     """struct request of native/init/hook.c."""
     env = hook.get("env")
     if env is None:
-        env = (spec.get("process") or {}).get("env") or () if kind == "startContainer" else ()
+        process = spec.get("process") if kind == "startContainer" else None
+        env = environment_words(process, site)[0] if process else ()
     args = hook.get("args") or [hook["path"]]
     timeout_ms = min(int(hook.get("timeout") or 0) * 1000, MOST_MS)
     return Pointers(

@@ -12,7 +12,8 @@ import posix
 from pyruntime.errors import StepError, strerror
 from pyruntime.features.failures import failed_exec, missing_program
 from pyruntime.features.fields import MODE, S_IFIFO, S_IFMT, open_beneath, statx_of
-from pyruntime.features.inside import NOTIFY_DIRECTORY, NOTIFY_SOCKET, clean
+from pyruntime.features.inside import clean
+from pyruntime.features.program import PATH_LIMIT, environment, environment_words
 from pyruntime.kernel.native import lib
 from pyruntime.lib.files import read_file
 from pyruntime.plan import moments
@@ -46,7 +47,6 @@ PROPERTIES = ("process.args", "process.env", "process.cwd", "process.user.umask"
               "process.oomScoreAdj")  # fmt: skip
 
 EPERM, ENOENT, EACCES, ENOTDIR, EINVAL, ELOOP = 1, 2, 13, 20, 22, 40
-PATH_LIMIT = 4096
 ARGUMENT_LIMIT = 131072  # bytes of one string, the kernel's MAX_ARG_STRLEN
 UNLIMITED = (1 << 64) - 1
 
@@ -183,30 +183,11 @@ def _raise_hard(number: int, hard: int) -> list[Any]:
     ]
 
 
-def environment(process: dict[str, Any]) -> dict[str, str]:
-    """The last of equal names wins, in the order of the first (as runc)."""
-    env: dict[str, str] = {}
-    for entry in process.get("env") or ():
-        name, _, value = entry.partition("=")
-        env[name] = value
-    return env
-
-
 def _program(process: dict[str, Any], site: Site) -> Iterator[Step]:
     args, env = process["args"], environment(process)
-    if site.activated:
-        env |= {"LISTEN_FDS": str(site.activated), "LISTEN_PID": "1"}
-    if site.notify:
-        env["NOTIFY_SOCKET"] = f"{NOTIFY_DIRECTORY}/{NOTIFY_SOCKET}"
-    words: list[Any] = []
-    home = None
-    if not env.get("HOME"):
-        env.pop("HOME", None)
-        home = Buffer(b"HOME=/".ljust(PATH_LIMIT, b"\0"))
-        yield Step(moments.HOME, "/process/env", "find HOME", _find_home(process, home, site))
-    words += [f"{name}={value}" for name, value in env.items()]
+    words, home = environment_words(process, site)
     if home:
-        words.append(home)
+        yield Step(moments.HOME, "/process/env", "find HOME", _find_home(process, home, site))
     program = Buffer(PATH_LIMIT)
     yield Step(
         moments.LOOKUP,

@@ -1,12 +1,14 @@
 """linux.seccomp (config-linux.md, Seccomp): the program is made here, checked by the kernel, loaded by the init.
 
-Without no_new_privs it must load while CAP_SYS_ADMIN is held, so before the credentials change; with it, as the last
-thing before the program (docs/design.md says which calls of ours the filter then sees).
+It is the last thing before the wait for `start`, when the process has its ids, directory and program: of our own calls
+it sees read, write, close and execve. Without no_new_privs loading it takes CAP_SYS_ADMIN, which credentials.py then
+keeps until one more capset(2) takes it away. Every profile written for runc or crun allows these.
 """
 
 from __future__ import annotations
 
 from pyruntime.errors import SpecError, StepError, strerror
+from pyruntime.features.program import is_filtered
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.plan.step import SYNC, At, Buffer, Pointers, Reg, Step, builtin, store, sys
@@ -27,16 +29,6 @@ SYNC_CODE, LISTENER = ord("S"), ord("N")
 NOTIFY = "SCMP_ACT_NOTIFY"
 
 
-def is_wanted(spec: dict[str, Any]) -> bool:
-    """As runc: a profile without default action and without rules is none."""
-    profile = spec.get("linux", {}).get("seccomp")
-    return bool(
-        profile
-        and spec.get("process")
-        and (profile.get("defaultAction") or profile.get("syscalls"))
-    )
-
-
 def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
     profile = spec.get("linux", {}).get("seccomp") or {}
     path = profile.get("listenerPath") or ""
@@ -55,31 +47,30 @@ def _notifies(profile: dict[str, Any]) -> bool:
 
 
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
-    if not is_wanted(spec):
+    if not is_filtered(spec):
         return
     from pyruntime.seccomp.compile import compile_filter
     from pyruntime.seccomp.profile import ProfileError, read_flags
 
     profile = spec["linux"]["seccomp"]
     try:
-        program, warnings = compile_filter(profile, site.machine)
+        program, notices = compile_filter(profile, site.machine)
         flags = read_flags(profile)
     except ProfileError as error:
         raise SpecError([(pointer, why, "") for pointer, why in error.findings]) from error
-    site.warnings += warnings
-    late = bool(spec["process"].get("noNewPrivileges"))
-    moment = moments.SECCOMP_LATE if late else moments.SECCOMP_EARLY
+    # Every profile names calls that some build or kernel does not know: runc, too, tells of them at this level.
+    site.notices += notices
     count = len(program) // INSTRUCTION
     text = f"load the seccomp filter ({count} instructions)"
     fd = Reg("listener")
     filter_ = Pointers((count, program))
     load = sys(lib.NR_seccomp, lib.SECCOMP_SET_MODE_FILTER, flags, filter_, out=fd)
     if not _notifies(profile):
-        yield Step(moment, "/linux/seccomp", text, [load])
+        yield Step(moments.SECCOMP, "/linux/seccomp", text, [load])
         return
     path, metadata = profile["listenerPath"], profile.get("listenerMetadata")
     yield Step(
-        moment,
+        moments.SECCOMP,
         "/linux/seccomp",
         f"{text}, its listener for `{path}`",
         [load, *_pass_on(profile, fd, site), builtin(SYNC, site.socket_fd, SYNC_CODE, fd)],
@@ -88,7 +79,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     )
     # As long as we have it too, nobody learns that the agent is gone.
     text = "keep nothing of the listener"
-    yield Step(moment, "/linux/seccomp/listenerPath", text, [sys(lib.NR_close, fd)])
+    yield Step(moments.SECCOMP, "/linux/seccomp/listenerPath", text, [sys(lib.NR_close, fd)])
 
 
 def _pass_on(profile: dict[str, Any], fd: Reg, site: Site) -> list[Any]:

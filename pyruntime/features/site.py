@@ -23,7 +23,7 @@ class Site:
     __slots__ = (
         "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "notify", "no_pivot", "root_alone", "root_places", "new_keyring",
         "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "machine",
-        "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings", "apparmor", "selinux", "mount_label",
+        "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings", "notices", "environment", "apparmor", "selinux", "mount_label",
         "cgroups", "cgroup_obstacle", "scope", "exec", "privileged", "may_nice", "affinity_chosen", "in_user_namespace", "unprivileged_user", "umask", "procfs_lent", "_procfs",
     )  # fmt: skip
 
@@ -36,9 +36,7 @@ class Site:
         preserve_fds: int = 0,
         joining: bool = False,
     ) -> None:
-        self.bundle = bundle
-        self.container_id = container_id
-        self.rootfs = rootfs
+        self.bundle, self.container_id, self.rootfs = bundle, container_id, rootfs
         self.preserve_fds = preserve_fds
         self.activated = 0  # how many of them come from socket activation
         self.inline = False  # `run`: start follows in the same process, over the socket
@@ -77,6 +75,8 @@ class Site:
         self.joined: dict[str, str] = {}  # namespaces joined, with their paths
         self.hook_state: dict[str, Buffer] = {}
         self.warnings: list[str] = []
+        self.notices: list[str] = []  # for a debug log
+        self.environment: Any = None  # program.environment_words
 
     def hand(self, name: str) -> int:
         """Reserves the number under which the init will see a descriptor the host opens."""

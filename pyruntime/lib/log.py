@@ -60,13 +60,16 @@ class Log:
             _put(STDERR, f"{readable(line)}\n")
 
     def _write(self, level: str, message: str, hint: str | None = None) -> None:
-        text, when = readable(message), _now()
+        when = _now()
         if not self.json:
-            quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+            # Quoted first: an escape of ours has one backslash, as logrus writes it.
+            quoted = readable(message.replace("\\", "\\\\").replace('"', '\\"'))
             _put(self.fd, f'time="{when}" level={level} msg="{quoted}"\n')
             return
         from pyruntime.lib import jsondoor
 
+        # A line break stays one, in JSON's own escape: it is for the reader of the log to show.
+        text = "\n".join([readable(part) for part in message.split("\n")])
         line = {"level": level, "msg": text, "time": when}
         if self.container_id:
             line["id"] = readable(self.container_id)

@@ -169,11 +169,6 @@ TABLE = (
     ),
     ("NO_NEW_PRIVILEGES", "init", "before the filter, which needs it or CAP_SYS_ADMIN"),
     (
-        "SECCOMP_EARLY",
-        "both",
-        "without no_new_privs: while CAP_SYS_ADMIN is still held; the host takes a listener",
-    ),
-    (
         "CREDENTIALS",
         "init",
         "bounding, keepcaps, groups, gid, uid, capabilities, ambient (CVE-2014-8989)",
@@ -195,9 +190,14 @@ TABLE = (
         "no death signal any more: until created is recorded, the end of the socket still ends us",
     ),
     (
-        "SECCOMP_LATE",
+        "SECCOMP",
         "both",
-        "with no_new_privs: after it only read, write, close and execve of ours; the host takes a listener",
+        "after it only read, write, close, execve and perhaps capset of ours; the host takes a listener",
+    ),
+    (
+        "LAST_CAPABILITIES",
+        "init",
+        "without no_new_privs: CAP_SYS_ADMIN, held until now to load the filter, goes",
     ),
     ("RELEASE", "init", "the parent may leave once created is recorded, and not before"),
     ("READY", "host", "created is recorded before the init is let go"),
@@ -213,5 +213,5 @@ SIDES = tuple(row[1] for row in TABLE)
  NAMESPACE_ROOT, JOIN_LATE, NEW_NAMESPACES, CGROUP_NAMESPACE, CLONE, NET_DEVICES, PROCFS, SESSION, LOOPBACK, PROPAGATION,
  OWN_SOURCES, ROOT, MOUNT, DEVICES, DEV_LINKS, HOOKS_RUNTIME, HOOKS_CONTAINER, WORKING_DIRECTORY, CONSOLE, PROC_FACTS, SYSCTL, CHECK,
  READONLY_PATHS, MASKS, LATE_READONLY, PIVOT, ROOT_PROPAGATION, HOST_NAMES, HOME, LABEL, SWEEP, LATE_CLONE, LATE_SESSION, EXECUTION, SCHEDULER, LIMITS,
- NO_NEW_PRIVILEGES, SECCOMP_EARLY, CREDENTIALS, PARENT_DEATH, CHDIR, LOOKUP, INDEPENDENCE, SECCOMP_LATE, RELEASE, READY, WAIT,
+ NO_NEW_PRIVILEGES, CREDENTIALS, PARENT_DEATH, CHDIR, LOOKUP, INDEPENDENCE, SECCOMP, LAST_CAPABILITIES, RELEASE, READY, WAIT,
  HOOKS_START, EXEC) = range(len(TABLE))  # fmt: skip

@@ -62,6 +62,8 @@ class Creation:
         self.steps = features.plan(self.spec, self.site)
         for text in (*self.warnings, *self.site.warnings):
             request.log.warning(text if isinstance(text, str) else f"{text[0]}: {text[1]}")
+        for text in self.site.notices:
+            request.log.debug(text)
         self.host: Host
         self.launch: Launch
 

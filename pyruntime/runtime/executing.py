@@ -150,6 +150,8 @@ class Execution:
         steps = features.plan_exec(host.spec, self.site)
         for text in self.site.warnings:
             request.log.warning(text)
+        for text in self.site.notices:
+            request.log.debug(text)
         self.launch = Launch(
             host,
             steps,

@@ -13,7 +13,7 @@ import select
 import time
 
 from pyruntime.errors import HookError, strerror
-from pyruntime.features.failures import exit_words, readable
+from pyruntime.features.failures import ended
 from pyruntime.lib import jsondoor
 from pyruntime.runtime.interruption import Held
 
@@ -109,8 +109,8 @@ def _run_one(hook: dict[str, Any], state: bytes, bundle: str, head: str, pointer
             f"{head}hook ran past specified timeout of {float(timeout or 0):.1f}s", pointer
         )
     if status:
-        out, err = readable(bytes(stdout.kept)), readable(bytes(stderr.kept))
-        raise HookError(f"{head}{exit_words(status)}, stdout: {out}, stderr: {err}", pointer)
+        words = ended(status, bytes(stdout.kept), bytes(stderr.kept))
+        raise HookError(f"{head}{words}", pointer)
 
 
 class _Pipe:

@@ -53,7 +53,7 @@ _SKIP_CALL = 0xFFFFFFFF  # what a tracer sets to have a call skipped: never kill
 
 
 def compile_filter(document: Mapping[str, Any], native: str) -> tuple[bytes, list[str]]:
-    """(struct sock_filter[], warnings) for a machine as uname(2) names it; raises ProfileError."""
+    """(struct sock_filter[], notices of names nobody knows) for a machine as uname(2) names it; raises ProfileError."""
     if native not in words.MACHINES:
         raise ProfileError([(POINTER, f"seccomp filters for {native} machines are not known")])
     profile = Profile(document, words.MACHINES[native])
@@ -77,7 +77,7 @@ def compile_filter(document: Mapping[str, Any], native: str) -> tuple[bytes, lis
     if length > MOST_INSTRUCTIONS:
         why = f"the filter has {length} instructions, the kernel takes {MOST_INSTRUCTIONS}"
         raise ProfileError([(POINTER, why)])
-    return program.assemble(big_endian=big_endian), _warnings(filters)
+    return program.assemble(big_endian=big_endian), _notices(filters)
 
 
 class _Filter:
@@ -234,7 +234,7 @@ def _write(ranges: Ranges, program: Program, default: int, *, big_endian: bool) 
     return write(0, len(ranges))
 
 
-def _warnings(filters: list[_Filter]) -> list[str]:
+def _notices(filters: list[_Filter]) -> list[str]:
     unknown = filters[0].unknown.intersection(*(each.unknown for each in filters[1:]))
     if unknown:
         unknown -= read_every_name()

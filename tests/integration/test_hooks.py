@@ -196,6 +196,16 @@ def test_cwd_of_host_side_hooks_is_the_bundle(bundle: Bundle) -> None:
     assert {record["cwd"] for record in records(bundle)} == {str(bundle.directory)}
 
 
+def test_cwd_of_container_side_hooks(bundle: Bundle) -> None:
+    """As from runc: the root to be, seen from outside, and the program's working directory."""
+    bundle.dir("work").set("process.cwd", "/work").shell("exit 0")
+    shell(bundle, "createContainer", "pwd -P > where-create")
+    bundle.hook("startContainer", "/bin/sh", "-c", "pwd > where-start")
+    assert run(bundle).code == 0
+    assert (bundle.rootfs / "where-create").read_text() == f"{bundle.rootfs.resolve()}\n"
+    assert (bundle.rootfs / "work/where-start").read_text() == "/work\n"
+
+
 @pytest.mark.covers(
     "hooks.prestart.env",
     "hooks.createRuntime.env",
@@ -216,6 +226,14 @@ def test_env_given_inside(bundle: Bundle) -> None:
     bundle.shell("exit 0").hook("startContainer", "/bin/sh", "-c", "echo $A > /env", env=["A=1"])
     assert run(bundle).code == 0
     assert (bundle.rootfs / "env").read_text() == "1\n"
+
+
+def test_env_absent_inside_is_the_programs(bundle: Bundle) -> None:
+    """HOME included, which the runtime finds for the user of the program."""
+    bundle.shell("exit 0").env(A="b").file("etc/passwd", "root:x:0:0::/superuser:/bin/sh\n")
+    bundle.hook("startContainer", "/bin/sh", "-c", "echo $A $HOME > /env")
+    assert run(bundle).code == 0
+    assert (bundle.rootfs / "env").read_text() == "b /superuser\n"
 
 
 def test_env_absent_is_the_runtimes_own_on_the_host_side(bundle: Bundle) -> None:
@@ -329,6 +347,24 @@ def test_a_hook_that_writes_without_end(bundle: Bundle) -> None:
     shell(bundle, "prestart", "head -c 20000000 /dev/zero | tr '\\0' x >&2; exit 3")
     message = refused(bundle)
     assert len(message) < 100_000
+
+
+@pytest.mark.parametrize("kind", ["createRuntime", "createContainer"])
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("exit 3", "exit status 3"),
+        ("echo one; echo two; exit 3", "exit status 3, stdout: one\\ntwo"),
+        ("echo why >&2; exit 3", "exit status 3, stderr: why"),
+        ("kill -SYS $$", "signal: bad system call"),
+        ("kill -KILL $$", "signal: killed"),
+    ],
+)
+def test_what_a_failing_hook_printed_can_be_read(
+    bundle: Bundle, kind: str, script: str, words: str
+) -> None:
+    line = refused(shell(bundle, kind, script)).splitlines()[0]
+    assert line.endswith(f"{kind} hook #0: {words}")
 
 
 def test_control_characters_of_a_hook_stay_out_of_the_log(bundle: Bundle) -> None:

@@ -103,7 +103,6 @@ REFUSED = [
     *[
         ([f"--user={word}", "web", "id"], "not a number from 0 to 2147483647")
         for word in (
-            "",
             ":",
             "1:",
             ":1",

@@ -346,7 +346,7 @@ def test_a_listener_is_asked_for_by_its_number(late: bool) -> None:
     document["process"]["noNewPrivileges"] = late
     plan = planned(document)
     load, keep = plan.of("/linux/seccomp")[0], plan.of("/linux/seccomp/listenerPath")[0]
-    assert load.moment == keep.moment == (moments.SECCOMP_LATE if late else moments.SECCOMP_EARLY)
+    assert load.moment == keep.moment == moments.SECCOMP
     assert [words(op)[0] for op in load.ops] == ["seccomp", "SYNC"]
     assert words(load.ops[0])[2] & 8 and words(load.ops[1])[1:] == (
         plan.site.socket_fd,

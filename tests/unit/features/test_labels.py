@@ -66,7 +66,7 @@ def test_the_place_in_the_order() -> None:
     process without a filter, and before the clone of `exec`, which inherits it."""
     assert moments.CLONE < moments.PROCFS < moments.SESSION
     assert moments.HOOKS_CONTAINER < moments.PIVOT < moments.LABEL < moments.SWEEP
-    assert moments.SWEEP < moments.LATE_CLONE < moments.SECCOMP_EARLY < moments.CREDENTIALS
+    assert moments.SWEEP < moments.LATE_CLONE < moments.CREDENTIALS < moments.SECCOMP
 
 
 def test_a_process_that_joins() -> None:

@@ -134,7 +134,7 @@ def test_an_exec_sets_it_after_its_clone() -> None:
     steps = [step for step in executed(made) if step.pointer == POINTER]
     assert [step.moment for step in steps] == [moments.SCHEDULER]
     assert words(steps[0].ops[0])[0] == "sched_setattr"
-    assert moments.LATE_CLONE < moments.SCHEDULER < moments.SECCOMP_EARLY
+    assert moments.LATE_CLONE < moments.SCHEDULER < moments.SECCOMP
 
 
 def hooked(*flags: str) -> dict[str, Any]:

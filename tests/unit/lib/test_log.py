@@ -101,9 +101,16 @@ def test_text_forges_nothing(tmp_path: Path, text: str, capfd: pytest.CaptureFix
         assert written.count("\n") == 1 and written[:-1].isprintable()
         error, hint = capfd.readouterr().err.splitlines()
         assert error.isprintable() and hint.isprintable()
-    assert json.loads((tmp_path / "json").read_text())["msg"] == readable(text)
+    assert json.loads((tmp_path / "json").read_text())["msg"].replace("\n", "\\n") == readable(text)
     quoted = (tmp_path / "text").read_text().partition(' msg="')[2]
     assert re.fullmatch(r'(?:[^"\\]|\\.)*"\n', quoted)
+
+
+def test_a_line_break_in_a_message(tmp_path: Path) -> None:
+    """In a text log it has one backslash; who decodes JSON gets the line break itself."""
+    for form, wanted in (("text", 'msg="a\\nb \\\\n"\n'), ("json", '"msg":"a\\nb \\\\n"')):
+        open_log(str(tmp_path / form), form, debug=False).error("a\nb \\n")
+        assert wanted in (tmp_path / form).read_text()
 
 
 def test_a_long_text_keeps_its_head_and_the_kernels_words() -> None:

@@ -73,8 +73,8 @@ def test_the_environment_is_empty_unless_given() -> None:
     )
 
 
-def test_the_working_directory_is_the_root() -> None:
-    assert passes('[ "$(pwd)" = / ]')
+def test_the_working_directory_is_the_inits() -> None:
+    assert passes(f'[ "$(pwd -P)" = "{os.path.realpath(os.getcwd())}" ]')
 
 
 def test_the_state_is_on_stdin() -> None:

@@ -90,7 +90,16 @@ def test_a_home_that_does_not_fit_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_huge_file_is_read_in_part(tmp_path: Path) -> None:
-    assert home_in(tmp_path, b"#\n" * 600_000 + WEB) == b"/"
+    assert home_in(tmp_path, b"#\n" * 600_000 + WEB) == b"/home/web"
+    with (tmp_path / "passwd").open("wb") as file:
+        file.truncate(65 << 20)  # mostly a hole
+        file.seek(0, os.SEEK_END)
+        file.write(b"\n" + WEB)
+    fd = os.open(tmp_path / "passwd", os.O_RDONLY)
+    try:
+        assert home(fd) == b"/"
+    finally:
+        os.close(fd)
 
 
 def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
