@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def _take_stdio() -> None:
-    """As the launcher does (native/launcher/stdio_check.h): 0, 1 and 2 are never left free."""
+    """As the launcher does (native/launcher/first_things.h): 0, 1 and 2 are never left free."""
     for fd in range(3):
         try:
             fcntl.fcntl(fd, fcntl.F_GETFD)
@@ -42,10 +42,8 @@ def _take_stdio() -> None:
 
 
 def _restore_signals() -> None:
-    """Python ignores SIGPIPE and SIGXFSZ and turns SIGINT into an exception; children would inherit
-    the first two, and a runtime that is interrupted must die of the signal."""
-    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
-        _signal.signal(number, _signal.SIG_DFL)
+    """Python ignores SIGPIPE and SIGXFSZ, as the launcher does, and turns SIGINT into an exception; a
+    runtime that is interrupted must die of the signal."""
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 

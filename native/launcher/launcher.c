@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #include "heap.h"
-#include "stdio_check.h"
+#include "first_things.h"
 
 /* From the generated frozen.c. */
 extern const struct _frozen pr_frozen_modules[];
@@ -119,6 +119,7 @@ int main(int argc, char **argv)
 	int status;
 
 	pr_check_stdio();
+	pr_ignore_write_signals();
 	pr_start();
 	status = pr_main(argc, argv);
 	if (status < 0) {

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "stdio_check.h"
+#include "first_things.h"
 
 /* PREFIX/lib/pyruntime, from where this executable is; 0 if that cannot be told. */
 static int pr_library(char *path, size_t size)
@@ -84,6 +84,7 @@ int main(int argc, char **argv)
 	int status;
 
 	pr_check_stdio();
+	pr_ignore_write_signals();
 	if (!pr_library(library, sizeof(library))) {
 		fputs("pyruntime: cannot find its own directory through /proc/self/exe\n", stderr);
 		return 1;

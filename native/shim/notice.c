@@ -46,13 +46,21 @@ int pr_exit_status(int pidfd, int *status)
 	return 1;
 }
 
-/* As many descriptors as we are allowed: one container takes several. */
-int pr_raise_open_files(void)
+/* RLIMIT_NOFILE: soft, hard. */
+int pr_open_files(uint64_t *pair)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return -errno;
-	limit.rlim_cur = limit.rlim_max;
+	pair[0] = limit.rlim_cur;
+	pair[1] = limit.rlim_max;
+	return 0;
+}
+
+int pr_set_open_files(uint64_t soft, uint64_t hard)
+{
+	const struct rlimit limit = { soft, hard };
+
 	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }

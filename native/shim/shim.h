@@ -31,7 +31,8 @@ int pr_copy_window_size(int from, int to);
 int pr_inotify_init(void);
 int pr_inotify_add(int fd, const char *path, unsigned int mask);
 int pr_exit_status(int pidfd, int *status);
-int pr_raise_open_files(void);
+int pr_open_files(uint64_t *pair);
+int pr_set_open_files(uint64_t soft, uint64_t hard);
 
 int pr_bpf_load_devices(const void *instructions, unsigned int count, const char *name);
 int pr_bpf_attach_devices(int cgroup_fd, int program_fd, int replaced);

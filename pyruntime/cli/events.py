@@ -94,4 +94,4 @@ def _trigger(word: str) -> Trigger:
 
 
 def _say(event: dict[str, Any]) -> None:
-    write(jsondoor.dumps(event) + "\n")
+    write(jsondoor.dumps(event) + "\n", raises=True)

@@ -155,8 +155,8 @@ def program() -> str:
     return called if called in ALIASES else "pyruntime"
 
 
-def write(text: str) -> None:
-    """All of `text` to stdout."""
+def write(text: str, *, raises: bool = False) -> None:
+    """All of `text` to stdout. When its reader has gone, SIGPIPE ends us; with `raises` it is a BrokenPipeError."""
     data = memoryview(text.encode("utf-8", "surrogateescape"))
     while data:
         try:
@@ -167,3 +167,16 @@ def write(text: str) -> None:
             poll = select.poll()
             poll.register(1, select.POLLOUT)
             poll.poll()
+        except BrokenPipeError:
+            if raises:
+                raise
+            _end_by_broken_pipe()
+
+
+def _end_by_broken_pipe() -> None:
+    """Nobody reads what was asked for: as any other command of a pipeline."""
+    import _signal
+
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+    posix.kill(posix.getpid(), _signal.SIGPIPE)
+    posix._exit(128 + _signal.SIGPIPE)  # our caller has it blocked

@@ -56,7 +56,7 @@ def run(call: Call) -> int:
 def _as_json(samples: list[dict[str, Any]], *, once: bool) -> None:
     from pyruntime.lib import jsondoor
 
-    write("".join(jsondoor.dumps(sample) + "\n" for sample in samples))
+    write("".join(jsondoor.dumps(sample) + "\n" for sample in samples), raises=True)
 
 
 def _as_table(samples: list[dict[str, Any]], *, once: bool) -> None:
@@ -68,7 +68,8 @@ def _as_table(samples: list[dict[str, Any]], *, once: bool) -> None:
         "".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in table
     )
-    write((CLEAR if not once and posix.isatty(STDOUT) else "") + "\n".join(lines) + "\n")
+    clear = CLEAR if not once and posix.isatty(STDOUT) else ""
+    write(clear + "\n".join(lines) + "\n", raises=True)
 
 
 def _row(sample: dict[str, Any]) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         [sys(lib.NR_umask, site.umask if umask is None else umask)],
     )
     yield from _own_stdio(spec, site)
-    yield from _limits(process, raise_first=site.has("user"))
+    yield from _limits(process, site)
     yield Step(
         moments.CHDIR,
         "/process/cwd",
@@ -153,12 +153,16 @@ def _give_pipes(uid: int) -> list[Any]:
     return ops
 
 
-def _limits(process: dict[str, Any], *, raise_first: bool) -> Iterator[Step]:
+def _limits(process: dict[str, Any], site: Site) -> Iterator[Step]:
     """In a user namespace no hard limit can be raised any more: the stage does it, and leaves the soft ones."""
+    if site.open_files is not None:
+        text, caller = "give the caller's limit of open files back", Pointers(site.open_files)
+        ops = [sys(lib.NR_prlimit64, 0, lib.RLIMIT_NOFILE, caller, 0)]
+        yield Step(moments.LIMITS, "/mounts", text, ops)
     for index, limit in enumerate(process.get("rlimits") or ()):
         soft, hard = limit["soft"] & UNLIMITED, limit["hard"] & UNLIMITED
         number = getattr(lib, limit["type"])
-        if raise_first:
+        if site.has("user"):
             yield Step(
                 moments.RAISE_LIMITS,
                 f"/process/rlimits/{index}",

@@ -23,7 +23,7 @@ class Site:
     __slots__ = (
         "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "notify", "no_pivot", "root_alone", "root_places", "new_keyring",
         "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "machine",
-        "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings", "notices", "environment", "apparmor", "selinux", "mount_label",
+        "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings", "notices", "environment", "open_files", "apparmor", "selinux", "mount_label",
         "cgroups", "cgroup_obstacle", "scope", "exec", "privileged", "may_nice", "affinity_chosen", "in_user_namespace", "unprivileged_user", "umask", "procfs_lent", "_procfs",
     )  # fmt: skip
 
@@ -39,8 +39,7 @@ class Site:
         self.bundle, self.container_id, self.rootfs = bundle, container_id, rootfs
         self.preserve_fds = preserve_fds
         self.activated = 0  # how many of them come from socket activation
-        self.inline = False  # `run`: start follows in the same process, over the socket
-        self.terminal = False
+        self.inline = self.terminal = False  # inline, `run`: start follows over the socket
         self.notify = ""  # the state's directory for the program's word that it is ready
         self.no_pivot = False
         self.root_alone = False  # / is an initramfs, into whose place nothing can be pivoted
@@ -76,6 +75,7 @@ class Site:
         self.hook_state: dict[str, Buffer] = {}
         self.warnings: list[str] = []
         self.notices: list[str] = []  # for a debug log
+        self.open_files: tuple[int, int] | None = None  # our limit, to be raised for many mounts
         self.environment: Any = None  # program.environment_words
 
     def hand(self, name: str) -> int:

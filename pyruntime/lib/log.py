@@ -132,13 +132,8 @@ def _now() -> str:
 
 
 def _put(fd: int, text: str) -> None:
-    """One write; whether it succeeds is the reader's affair, and SIGPIPE must not end us before the exit status."""
-    import _signal  # only a failure pays for it: most calls open a log and write nothing
-
-    before = _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
+    """One write; whether it succeeds is the reader's affair. (The command ignores SIGPIPE.)"""
     try:
         posix.write(fd, text.encode("utf-8", "backslashreplace"))
     except OSError:
         pass
-    finally:
-        _signal.signal(_signal.SIGPIPE, before)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pyruntime.runtime.request import CreateRequest
 
 SPEC_VERSION = "1.3.0"
+FEW_MOUNTS = 64  # a descriptor for each, at least, fits any limit of open files
 
 
 class Creation:
@@ -89,6 +90,10 @@ class Creation:
         site.new_keyring = not request.no_new_keyring
         look_around(site, spec)
         site.layout = detect.layout()
+        if len(spec.get("mounts") or ()) > FEW_MOUNTS:
+            from pyruntime.kernel import limits
+
+            site.open_files = limits.open_files()
         site.cgroups = request.cgroup_manager != "disabled"
         path = (spec.get("linux") or {}).get("cgroupsPath")
         if request.cgroup_manager == "systemd":

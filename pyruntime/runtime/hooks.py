@@ -77,8 +77,7 @@ def run_all(
 
 
 def _run_one(hook: dict[str, Any], state: bytes, bundle: str, head: str, pointer: str) -> None:
-    # A hook need not read its input, and a caller that ignores SIGCHLD must not make the hook's end vanish.
-    _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
+    # A caller that ignores SIGCHLD must not make the hook's end vanish.
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     stdin, stdout, stderr = _Pipe(), _Pipe(), _Pipe()
     timeout = hook.get("timeout")

@@ -66,6 +66,8 @@ class Launch:
         host, site = self.host, self.host.site
         self.tape = Tape(self.init_steps)
         calls.close_on_exec_from(3 + site.preserve_fds)
+        if site.open_files is not None:
+            self._raise_open_files(*site.open_files)
         self._run_host_steps(BEFORE_SPAWN)
         self._spawn(start, report)
         for undo in host.spawned:
@@ -75,6 +77,13 @@ class Launch:
         else:
             self._identify()
         self._converse()
+
+    def _raise_open_files(self, soft: int, hard: int) -> None:
+        """For the set-up; the init gives the caller's limit to the program, and we take it back ourselves."""
+        from pyruntime.kernel import limits
+
+        limits.set_open_files(hard, hard)
+        self.host.after_spawn(lambda: limits.set_open_files(soft, hard))
 
     def _identify(self) -> None:
         self.identified()

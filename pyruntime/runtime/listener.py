@@ -66,7 +66,8 @@ def _send(path: str, fd: int, text: bytes) -> None:
         sock = console.connect(path)
         try:
             sent = sock.sendmsg([text], [rights])
-            sock.sendall(text[sent:])
+            if sent < len(text):  # an agent that has read all of it may have hung up
+                sock.sendall(text[sent:])
         finally:
             sock.close()
     except OSError as error:

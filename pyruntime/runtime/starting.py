@@ -61,7 +61,7 @@ def start(entry: Entry, record: dict[str, Any], log: Log) -> None:
         # The reader first: what the init reports may not find the fifo without one.
         report = _open_fifo(entry, FIFOS[1], posix.O_RDONLY)
         start_fd = _open_fifo(entry, FIFOS[0], posix.O_WRONLY)
-        # The init may end at any moment. With a reader of our own the write is no SIGPIPE then.
+        # The init may end at any moment. With a reader of our own the write does not fail then.
         guard = _open_fifo(entry, FIFOS[0], posix.O_RDONLY)
         record["status"] = "starting"
         entry.write_record(record)

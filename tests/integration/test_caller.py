@@ -7,12 +7,13 @@ import ctypes
 import os
 import resource
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.lib import kernel
+from tests.lib import kernel, programs
 from tests.lib.box import Box, report
 from tests.lib.bundle import Bundle
 from tests.lib.facts import Facts, parse_lines
@@ -198,6 +199,56 @@ def test_few_descriptors_left(bundle: Bundle) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
 
     assert report(bundle, prepare=limit).rlimits["NOFILE"][0] == 64
+
+
+def test_more_binds_than_the_soft_limit_has_descriptors(bundle: Bundle) -> None:
+    """It is raised for the set-up; program and hooks get the caller's."""
+
+    def limit() -> None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+
+    bundle.dir("many")
+    source = bundle.directory / "source"
+    source.mkdir()
+    for number in range(150):
+        bundle.bind(source, f"/many/{number}", "ro")
+    bundle.hook("createRuntime", "/bin/sh", "-c", f"ulimit -Sn > {bundle.directory}/hook")
+    facts = report(bundle, prepare=limit)
+    assert facts.rlimits["NOFILE"][0] == 100
+    assert (bundle.directory / "hook").read_text() == "100\n"
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_a_limit_of_file_size(bundle: Bundle, size: int) -> None:
+    """Below the size of what create writes: an error, and nothing is left; never an end by SIGXFSZ."""
+
+    def limit() -> None:
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+
+    with Box(bundle, prepare=limit) as box:
+        outcome = box.create(check=False)
+        assert outcome.code == 1 and "file too large" in outcome.err, str(outcome)
+        assert list(box.root.iterdir()) == []
+
+
+def test_a_reader_that_has_gone(bundle: Bundle) -> None:
+    """Output ends as that of any command of a pipeline; a failing verb keeps its exit status."""
+    for words, status in ((["--help"], -signal.SIGPIPE), (["state", "nobody"], 1)):
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            done = subprocess.run(
+                [*programs.runtime_command(), "--root", str(bundle.directory), *words],
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=writer,
+                stderr=writer,
+            )
+        finally:
+            os.close(writer)
+        assert done.returncode == status
 
 
 def test_a_bundle_that_looks_like_a_python_library(bundle: Bundle) -> None:

@@ -37,7 +37,7 @@ def test_status_signals_and_environment() -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's `&` ignores it
     )
     assert done.stdout == repr(
-        ["['--probe']", "{b'LANG': b'C'}", str(signal.SIG_DFL), str(signal.SIG_DFL)]
+        ["['--probe']", "{b'LANG': b'C'}", str(signal.SIG_IGN), str(signal.SIG_DFL)]
     )
     assert done.returncode == 300 % 256
 

@@ -3,10 +3,11 @@
  * (a state file, a cgroup file) would become "stderr", and a later message would be written into
  * it.
  */
-#ifndef PYRUNTIME_STDIO_CHECK_H
-#define PYRUNTIME_STDIO_CHECK_H
+#ifndef PYRUNTIME_FIRST_THINGS_H
+#define PYRUNTIME_FIRST_THINGS_H
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -28,6 +29,16 @@ static void pr_check_stdio(void)
 		if (fstat(fd, &st) || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
 			_exit(1);
 	}
+}
+
+/*
+ * A write that fails is an error with a sentence and an undo, also for a pipe without a reader and
+ * beneath the caller's RLIMIT_FSIZE. What we start gets the default back.
+ */
+static void pr_ignore_write_signals(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 #endif
