@@ -14,7 +14,8 @@
 `versions` are shell patterns for the version that `--version` prints; without `layouts` an entry holds on all. A
 test's name without its label stands for all of its labels. It is strict both ways: a failure that is not listed is
 one, and a listed test that passes is one, too. Only an entry with `race = true` may pass as well; its reason says
-what races. `engine` is a test of an engine that needs it so, and is asked of every entry of pyruntime.
+what races. `engine` is a test, of an engine where there is one, that needs it so, and is asked of every entry of
+pyruntime.
 """
 
 from __future__ import annotations

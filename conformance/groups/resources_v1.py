@@ -258,7 +258,8 @@ def pids_limit(place: Place, label: str) -> None:
         bundle.set("ociVersion", "1.3.0")  # before, it was not said what 0 means
     with place.container(bundle.inside("forks", "2")) as box:
         succeeded(box.create(check=False), "create")
-        equal(contents(box, "pids.max"), {"0": "0", "-1": "max"}[label], "pids.max")
+        fits = {"0": ("0", "1"), "-1": ("max",)}[label]  # the container's own process counts
+        equal(contents(box, "pids.max") in fits, True, "a pids.max that says so")
         box.start()
         box.wait()
         line = box.expect("forks")

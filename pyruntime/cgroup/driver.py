@@ -254,8 +254,8 @@ def device_rules(resources: Mapping[str, Any]) -> list[tuple[str, str]]:
     return devices.device_rules(resources)
 
 
-def effective(resources: Mapping[str, Any], oci_version: str) -> dict[str, Any]:
-    """linux.resources as the config's ociVersion means it: to be given to `prepare`."""
+def effective(resources: Mapping[str, Any], mode: str) -> tuple[dict[str, Any], list[str]]:
+    """linux.resources as this host can have it, to be given to `prepare`; warnings of what it cannot."""
     from pyruntime.cgroup import rules
 
-    return rules.effective(resources, oci_version)
+    return rules.effective(resources, mode, posix.uname().release)

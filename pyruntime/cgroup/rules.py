@@ -154,21 +154,34 @@ def _asks(value: Any) -> bool:
     return bool(value)
 
 
-def effective(resources: Mapping[str, Any], oci_version: str) -> dict[str, Any]:
-    """linux.resources as its own version of the specification means it.
-
-    Until 1.3 a pids limit of zero was no limit; Podman and Docker send it for `--pids-limit 0`. Since 1.3
-    it is a limit, and a container with it can start no second process.
-    """
-    kept = dict(resources)
-    if (kept.get("pids") or {}).get("limit") == 0 and _older_than_1_3(oci_version):
-        del kept["pids"]
-    return kept
+# memory: no kernel limits these any more. On v1 kernelTCP still is a limit.
+_GONE = {"v2": ("kernel", "kernelTCP"), "v1": ("kernel",), "hybrid": ("kernel",)}
+_KERNEL_MEMORY_ENDED = (
+    5,
+    16,
+)  # memory.kmem.limit_in_bytes takes no value, or takes it without an effect
 
 
-def _older_than_1_3(version: str) -> bool:
-    major, _, rest = version.partition(".")
-    minor = rest.partition(".")[0]
-    if not major.isdecimal() or not minor.isdecimal():
-        return False
-    return (int(major), int(minor)) < (1, 3)
+def effective(
+    resources: Mapping[str, Any], mode: str, release: str
+) -> tuple[dict[str, Any], list[str]]:
+    """linux.resources as a host with that cgroup layout and kernel (uname -r) can have it, and warnings of what it
+    cannot. A pids limit of zero means one process, the container's own, as for runc and systemd."""
+    kept, warnings = dict(resources), []
+    if (kept.get("pids") or {}).get("limit") == 0:
+        kept["pids"] = {**kept["pids"], "limit": 1}
+    memory = dict(kept.get("memory") or {})
+    if mode == "v2" or _version(release) >= _KERNEL_MEMORY_ENDED:
+        for key in _GONE.get(mode, ()):
+            if (memory.pop(key, 0) or 0) > 0:
+                kept["memory"] = memory
+                warnings.append(
+                    f"/linux/resources/memory/{key}: ignored, this kernel has no such limit any more"
+                )
+    return kept, warnings
+
+
+def _version(release: str) -> tuple[int, int]:
+    major, _, rest = release.partition(".")
+    minor = rest.partition(".")[0].partition("-")[0]
+    return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else (0, 0)

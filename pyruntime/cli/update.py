@@ -73,7 +73,7 @@ def run(call: Call) -> int:
     updating.check(resources, rdt)
     with found.entry as entry:
         entry.lock()
-        updating.update(entry, resources, rdt)
+        updating.update(entry, resources, rdt, call.to_log())
     return 0
 
 

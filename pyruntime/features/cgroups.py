@@ -48,19 +48,15 @@ def survey(spec: dict[str, Any], site: Site) -> None:
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     if not site.cgroups:
         return
+    linux = spec.get("linux", {})
+    resources, warnings = driver.effective(linux.get("resources") or {}, site.layout.mode)
+    site.warnings += warnings
     if site.scope is not None:
         from pyruntime.features import scope
 
-        yield scope.step(spec, site, owner(spec, site))
+        yield scope.step(resources, site, owner(spec, site))
         return
-    linux = spec.get("linux", {})
     numbers = [site.hand(f"tasks {index}") for index in range(site.join_count)]
-
-    resources = driver.effective(linux.get("resources") or {}, spec["ociVersion"])
-    # A clone into a group of no processes is refused, so that limit stands once the init is in it.
-    nobody_else = (resources.get("pids") or {}).get("limit") == 0
-    if nobody_else:
-        del resources["pids"]
 
     def make_groups(host: Any) -> None:
         host.cgroup = driver.prepare(
@@ -82,13 +78,6 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         "make the cgroups and set their limits",
         run=make_groups,
     )
-    if nobody_else:
-        yield Step(
-            moments.IDENTITY,
-            "/linux/resources/pids/limit",
-            "let no second process be made",
-            run=lambda host: driver.set_pids(host.cgroup, 0),
-        )
     ops = []
     for number in numbers:
         ops += [sys(lib.NR_write, number, "0", 1), sys(lib.NR_close, number)]

@@ -21,20 +21,18 @@ if TYPE_CHECKING:
 SYNC_CODE = ord("S")
 
 
-def step(spec: dict[str, Any], site: Site, owner: int | None) -> Step:
+def step(resources: dict[str, Any], site: Site, owner: int | None) -> Step:
     """`owner`: the host's uid that a v2 group is given to."""
     return Step(
         moments.JOIN_CGROUP,
         "/linux/cgroupsPath",
         f"have systemd start unit {site.scope.unit.name} and set its limits",
         [builtin(SYNC, site.socket_fd, SYNC_CODE)],
-        run=lambda host: _start(spec, site, owner, host),
+        run=lambda host: _start(resources, site, owner, host),
     )
 
 
-def _start(spec: dict[str, Any], site: Site, owner: int | None, host: Any) -> None:
-    resources = driver.effective(spec.get("linux", {}).get("resources") or {}, spec["ociVersion"])
-
+def _start(resources: dict[str, Any], site: Site, owner: int | None, host: Any) -> None:
     def prepare(occupant: int) -> Any:
         return driver.prepare(
             site.layout,

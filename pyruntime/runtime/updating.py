@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyruntime.lib.log import Log
     from pyruntime.runtime.resharing import Resharing
     from pyruntime.runtime.store import Entry
 
@@ -40,7 +41,7 @@ def reach(record: dict[str, Any]) -> None:
     driver.reach_for(record.get("cgroup"))
 
 
-def update(entry: Entry, resources: dict[str, Any], rdt: dict[str, str]) -> None:
+def update(entry: Entry, resources: dict[str, Any], rdt: dict[str, str], log: Log) -> None:
     """Changes what `resources` asks for, and with `rdt` these properties of linux.intelRdt; the caller holds the
     lock."""
     record = entry.read_record()
@@ -53,7 +54,9 @@ def update(entry: Entry, resources: dict[str, Any], rdt: dict[str, str]) -> None
     config = entry.config()
     linux = config.setdefault("linux", {})
     before = linux.get("resources") or {}
-    wanted = driver.effective(resources, config["ociVersion"])
+    wanted, warnings = driver.effective(resources, record["cgroup"]["mode"])
+    for text in warnings:
+        log.warning(text)
     shares = None
     if rdt:
         from pyruntime.runtime.resharing import Resharing

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyruntime.cgroup import driver
+from pyruntime.cgroup import driver, rules
 
 GOOD: list[dict[str, Any]] = [
     {},
@@ -91,29 +91,39 @@ def test_swap_alone_is_a_change() -> None:
     assert list(driver.rules({"memory": {"limit": 8192, "swap": 4096}}, changing=True))
 
 
+@pytest.mark.parametrize(("given", "wanted"), [(0, 1), (1, 1), (5, 5), (-1, -1)])
+def test_a_pids_limit_of_zero_is_one_process(given: int, wanted: int) -> None:
+    resources = {"pids": {"limit": given}, "cpu": {"shares": 2}}
+    assert rules.effective(resources, "v1", "6.1.0") == (
+        {"pids": {"limit": wanted}, "cpu": {"shares": 2}},
+        [],
+    )
+    assert resources["pids"] == {"limit": given}
+    assert rules.effective({}, "v2", "6.1.0") == ({}, [])
+
+
 @pytest.mark.parametrize(
-    ("version", "limit", "kept"),
+    ("mode", "release", "kept"),
     [
-        ("1.0.2-dev", 0, False),
-        ("1.2.1", 0, False),
-        ("0.9", 0, False),
-        ("1.3.0", 0, True),
-        ("1.10.0", 0, True),
-        ("2.0.0", 0, True),
-        ("odd", 0, True),
-        ("1.0.2", 5, True),
-        ("1.0.2", -1, True),
+        ("v1", "5.15.0-91-generic", ["kernel", "kernelTCP"]),
+        ("v1", "5.16.0", ["kernelTCP"]),
+        ("hybrid", "6.18-rc1", ["kernelTCP"]),
+        ("v2", "5.14.0", []),
+        ("v2", "6.18.0", []),
     ],
 )
-def test_a_pids_limit_of_zero_was_none_before_1_3(version: str, limit: int, kept: bool) -> None:
-    resources = {"pids": {"limit": limit}, "cpu": {"shares": 2}}
-    assert ("pids" in driver.effective(resources, version)) is kept
-    assert resources["pids"] == {"limit": limit}
-    assert driver.effective(resources, version)["cpu"] == {"shares": 2}
-
-
-def test_effective_of_nothing() -> None:
-    assert driver.effective({}, "1.0.2") == {}
+def test_limits_of_kernel_memory_that_the_kernel_lacks(
+    mode: str, release: str, kept: list[str]
+) -> None:
+    given = {"memory": {"limit": 9, "kernel": 5, "kernelTCP": 6}}
+    resources, warnings = rules.effective(given, mode, release)
+    assert [key for key in resources["memory"] if key != "limit"] == kept
+    assert resources["memory"]["limit"] == 9
+    gone = [key for key in ("kernel", "kernelTCP") if key not in kept]
+    assert [text.partition(":")[0] for text in warnings] == [
+        f"/linux/resources/memory/{key}" for key in gone
+    ]
+    assert rules.effective({"memory": {"kernel": 0, "kernelTCP": -1}}, mode, release)[1] == []
 
 
 @pytest.mark.parametrize(
