@@ -97,6 +97,53 @@ static int are_buffers(const struct insn *i, int first, int count)
 	return 1;
 }
 
+/* The kernel's words for what execve(2) refuses, as the host spells them. */
+static const char *words_of(long error)
+{
+	static const struct {
+		int error;
+		const char *words;
+	} table[] = {
+		{ PR_EPERM, "operation not permitted" },
+		{ PR_ENOENT, "no such file or directory" },
+		{ PR_EIO, "input/output error" },
+		{ PR_E2BIG, "argument list too long" },
+		{ PR_ENOEXEC, "exec format error" },
+		{ PR_ENOMEM, "cannot allocate memory" },
+		{ PR_EACCES, "permission denied" },
+		{ PR_ENOTDIR, "not a directory" },
+		{ PR_EISDIR, "is a directory" },
+		{ PR_EINVAL, "invalid argument" },
+		{ PR_ETXTBSY, "text file busy" },
+		{ PR_ELOOP, "too many levels of symbolic links" },
+		{ PR_ELIBBAD, "accessing a corrupted shared library" },
+	};
+	size_t n;
+
+	for (n = 0; n < sizeof table / sizeof *table; n++)
+		if (table[n].error == error)
+			return table[n].words;
+	return "it cannot be executed";
+}
+
+/* On the container's stderr, where its log is: whoever reads that has not seen what `start` said. */
+static void say(struct player *p, const char *what, long error)
+{
+	const char *parts[] = { what, ": ", words_of(error), "\n" };
+	size_t used = 0, n;
+
+	for (n = 0; n < sizeof parts / sizeof *parts; n++) {
+		const size_t length = text_length(parts[n]);
+		if (used + length > sizeof p->text)
+			return;
+		memcpy(p->text + used, parts[n], length);
+		used += length;
+	}
+	SYS(write, 2, p->text, used);
+}
+
+#define TEXT(n) ((char *)(uintptr_t)a[n])
+
 static _Noreturn void become(struct player *p, const struct insn *i, const long *a)
 {
 	long error;
@@ -104,10 +151,10 @@ static _Noreturn void become(struct player *p, const struct insn *i, const long 
 	send_message((int)a[3], 'X', i->step, 0, "", 0);
 	error = SYS(execve, a[0], a[1], a[2]);
 	send_message((int)a[3], 'E', i->step, (i32)-error, p->text, 0);
+	if (a[4])
+		say(p, TEXT(4), -error);
 	leave(error == -PR_ENOENT ? 127 : 126);
 }
-
-#define TEXT(n) ((char *)(uintptr_t)a[n])
 
 static long call(const struct insn *i, const long *a)
 {
@@ -164,7 +211,7 @@ long execute(struct player *p, const struct insn *i, const long *a, long *value)
 		p->socket = (int)a[1]; /* from now on failures are start's */
 		return wait_for_start((int)a[0]);
 	case OP_EXEC:
-		if (!are_buffers(i, 0, 3))
+		if (!are_buffers(i, 0, 3) || (a[4] && !are_buffers(i, 4, 1)))
 			return -PR_EBADMSG;
 		become(p, i, a);
 	case OP_CLONE:

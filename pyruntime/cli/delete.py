@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from pyruntime.cli.main import Call
 
 VERB = Verb(
-    "removes a container that has ended, or was never started",
-    (("force", "f", "", "also one that runs (SIGKILL), and none is no error"),),
+    "removes a container that has ended",
+    (("force", "f", "", "also one that is created or runs (SIGKILL), and none is no error"),),
     "ID",
     1,
 )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyruntime.lib.log import Log
 
 VERBS = (
+    "checkpoint",
     "create",
     "delete",
     "events",
@@ -26,6 +27,7 @@ VERBS = (
     "list",
     "pause",
     "ps",
+    "restore",
     "resume",
     "run",
     "spec",
@@ -35,7 +37,7 @@ VERBS = (
     "update",
 )
 GLOBALS = (
-    ("debug", "", "", "log what is done"),
+    ("debug", "", "", "log each step and how long it took"),
     ("log", "", "FILE", "where to log (default /dev/stderr)"),
     ("log-format", "", "FORMAT", "text or json (default text)"),
     ("root", "", "DIR", "directory of the containers' state (default /run/pyruntime)"),

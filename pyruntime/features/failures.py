@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyruntime.errors import HookError, ProgramError, strerror
 
-ETIME, ENOENT = 62, 2
+ETIME, ENOENT, EACCES, EISDIR = 62, 2, 13, 21
 EXITED = 0x100000
 """native/init/hook.c: what follows is a wait status rather than an errno."""
 
@@ -31,6 +31,8 @@ def missing_program(name: str, number: int) -> ProgramError:
         words = "executable file not found in $PATH"
     elif number == ENOENT:
         words = f"stat {name}: no such file or directory"
+    elif number == EISDIR:
+        words = f"{strerror(number)}: {strerror(EACCES)}"  # what execve(2) says, and engines make 126 of
     else:
         words = strerror(number)
     return ProgramError(

@@ -200,11 +200,13 @@ def _program(process: dict[str, Any], site: Site) -> Iterator[Step]:
         [builtin(LOOKUP, args[0], env.get("PATH", ""), program, PATH_LIMIT)],
         failure=lambda number, text: missing_program(args[0], number),
     )
+    # `run` and `exec` say it on the stderr they share with the container; `start` has another.
+    say: Any = 0 if site.inline else f"exec {args[0][:512]}"
     yield Step(
         moments.EXEC,
         "/process/args/0",
         f"exec `{args[0]}`",
-        [builtin(EXEC, program, Pointers((*args, 0)), Pointers((*words, 0)), site.report_fd)],
+        [builtin(EXEC, program, Pointers((*args, 0)), Pointers((*words, 0)), site.report_fd, say)],
         failure=lambda number, text: failed_exec(args[0], number),
     )
 

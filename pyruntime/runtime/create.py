@@ -139,6 +139,7 @@ class Creation:
             self._identify,
             console_socket=request.console_socket,
             pidfd_socket=request.pidfd_socket,
+            log=request.log,
         )
 
     def _carry_out(self) -> None:

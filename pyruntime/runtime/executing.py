@@ -158,6 +158,7 @@ class Execution:
             lambda: None,
             console_socket=request.console_socket,
             pidfd_socket=request.pidfd_socket,
+            log=request.log,
         )
         self.launch.make_ready()
         if not request.detach:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.lib.log import Log
     from pyruntime.plan.step import Step
     from pyruntime.runtime.host import Host
 
@@ -48,8 +49,10 @@ class Launch:
         *,
         console_socket: str = "",
         pidfd_socket: str = "",
+        log: Log | None = None,
     ) -> None:
         self.host = host
+        self.log = log if log is not None and log.debugging else None
         self.steps = steps
         self.init_steps = [step for step in steps if step.ops]
         self.identified = identified
@@ -85,6 +88,15 @@ class Launch:
         limits.set_open_files(hard, hard)
         self.host.after_spawn(lambda: limits.set_open_files(soft, hard))
 
+    def _run_host_step(self, step: Step) -> None:
+        if self.log is None:
+            _run_host_step(step, self.host)
+            return
+        from pyruntime.runtime import debugging
+
+        with debugging.Timed(self.log, step.text, step.pointer):
+            _run_host_step(step, self.host)
+
     def _identify(self) -> None:
         self.identified()
         self._run_host_steps((moments.IDENTITY,))
@@ -96,7 +108,7 @@ class Launch:
     def _run_host_steps(self, when: tuple[int, ...]) -> None:
         for step in self.steps:
             if step.moment in when and step.run is not None:
-                _run_host_step(step, self.host)
+                self._run_host_step(step)
 
     def _spawn(self, start: int, report: int) -> None:
         host, site = self.host, self.host.site
@@ -131,10 +143,14 @@ class Launch:
             if message is None:
                 raise self.unexpected_end()
             if message.type == channel.READY:
+                if self.log is not None:
+                    from pyruntime.runtime import debugging
+
+                    debugging.tell_of_the_init(self.log, self.init_steps, host.pid)
                 return
             if message.type == channel.SYNC:
                 host.said = message.number
-                _run_host_step(self.init_steps[message.step], host)
+                self._run_host_step(self.init_steps[message.step])
                 self._let_go_on()
             elif message.type == channel.CLONED:
                 self._adopt(message.number)
@@ -229,6 +245,8 @@ class Launch:
         if message.type == channel.ABOUT_TO_EXEC:
             message = self.host.channel.receive()
             if message is None:
+                if self.log is not None:
+                    self.log.debug(f"process {self.host.pid}: the program runs")
                 return
         if message.type != channel.ERROR:
             raise InternalError(f"the init sent a message of type {message.type}")

@@ -67,6 +67,7 @@ def start(entry: Entry, record: dict[str, Any], log: Log) -> None:
         entry.write_record(record)
         posix.write(start_fd, b"s")
         _follow(report, init, entry, record)
+        log.debug(f"process {record['pid']}: the program runs")
         _settle(entry, record, log)
         _run_poststart(entry, record)
         if proxy is not None:

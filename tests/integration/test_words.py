@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -166,6 +167,7 @@ def test_no_bundle_directory(bundle: Bundle) -> None:
         ("missing", 'exec: "missing": executable file not found in $PATH'),
         ("/missing", "no such file or directory"),
         ("/etc/passwd", "permission denied"),
+        ("/etc", "permission denied"),
     ],
 )
 def test_a_missing_program(bundle: Bundle, arg: str, words: str) -> None:
@@ -174,6 +176,66 @@ def test_a_missing_program(bundle: Bundle, arg: str, words: str) -> None:
         outcome = box.create(check=False)
         assert outcome.code == 1 and words in outcome.err
         assert words in outcome.errors[-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("#!/no/such/interpreter\n", "no such file or directory"),
+        ("#!/etc/passwd\n", "permission denied"),
+        ("neither ELF nor script\n", "exec format error"),
+    ],
+)
+def test_a_program_the_kernel_refuses(bundle: Bundle, content: str, words: str) -> None:
+    """An error of `start`, and a line in the container's own stderr, which is what `docker logs` shows."""
+    bundle.file("program", content, mode=0o755)
+    with Box(bundle.args("/program")) as box:
+        box.create()
+        outcome = box.start(check=False)
+        assert outcome.code == 1 and f"exec /program: {words}" in outcome.err
+        box.wait()
+        assert box.error_output == f"exec /program: {words}\n"
+    with Box(bundle) as box:
+        outcome = box.run()
+        assert outcome.code == 1 and outcome.err.count(f"exec /program: {words}") == 1
+
+
+@pytest.mark.parametrize("verb", ["checkpoint", "restore"])
+def test_what_is_not_supported_yet(bundle: Bundle, verb: str) -> None:
+    """With all of runc's options, and nothing done."""
+    with Box(bundle) as box:
+        box.create()
+        words = ["--image-path", "/nowhere", "--tcp-established", "--manage-cgroups-mode=soft"]
+        outcome = box.call(verb, *words, box.id)
+        assert outcome.code == 1 and outcome.errors == [f"{verb} is not supported yet"]
+        assert box.status == "created"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_debug_tells_the_steps(bundle: Bundle, form: str) -> None:
+    """Of create, exec and start; in the log if there is one, else on stderr."""
+    with Box(bundle.inside("pause")) as box:
+        bundle.write(box.id)
+        where = ["--root", str(box.root), "--debug", "--log-format", form]
+        bundle_at = ["--bundle", str(bundle.directory), "--pid-file", str(box.scratch / "pid")]
+        made = box.bare(*where, "create", *bundle_at, box.id)
+        assert made.code == 0
+        box.adopt(int((box.scratch / "pid").read_text()))
+        started = box.bare(*where, "start", box.id)
+        joined = box.bare(*where, "--log", str(box.log), "exec", box.id, "/inside", "exit", "0")
+        assert joined.err == ""
+        for text, word in (
+            (made.err, "make the cgroups and set their limits"),
+            (made.err, "become user 0"),
+            (started.err, "the program runs"),
+            (box.log.read_text(), "the program runs"),
+        ):
+            lines = [line for line in text.splitlines() if word in line]
+            assert len(lines) == 1, text
+            if form == "json":
+                assert json.loads(lines[0])["level"] == "debug"
+            else:
+                assert " level=debug msg=" in lines[0]
 
 
 USAGE = [

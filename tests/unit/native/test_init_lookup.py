@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyruntime.kernel.native import lib
-from pyruntime.plan.step import EXEC, HOME, LOOKUP, Buffer, builtin, sys
+from pyruntime.plan.step import EXEC, HOME, LOOKUP, Buffer, Pointers, builtin, sys
 from tests.lib.stagehand import HANDED, REPORT, failure, play
 
 ENOENT, EACCES, ENOTDIR, EISDIR, ENAMETOOLONG, EBADMSG = 2, 13, 20, 21, 36, 74
@@ -207,7 +207,9 @@ def test_buffers_are_needed() -> None:
     assert failure(builtin(LOOKUP, "sh", "/bin", Buffer(8), 1 << 40))[1] == EBADMSG
     assert failure(builtin(HOME, 0, 0, Buffer(8), 1 << 40))[1] == EBADMSG
     assert failure(builtin(HOME, 0, 0, 4096, 8))[1] == EBADMSG
-    assert failure(builtin(EXEC, 0, 0, 0, REPORT))[1] == EBADMSG
+    assert failure(builtin(EXEC, 0, 0, 0, REPORT, 0))[1] == EBADMSG
+    texts = ("/bin/true", Pointers(("x", 0)), Pointers((0,)))
+    assert failure(builtin(EXEC, *texts, REPORT, 4096))[1] == EBADMSG
 
 
 def test_the_end_of_the_data_is_not_written_to() -> None:

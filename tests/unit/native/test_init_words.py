@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import Any
 
@@ -140,8 +141,8 @@ def test_after_the_wait_failures_go_to_the_report() -> None:
 # Exec
 
 
-def program(path: str, *args: str, env: tuple[str, ...] = ()) -> list[Any]:
-    return [builtin(EXEC, path, Pointers((*args, 0)), Pointers((*env, 0)), REPORT)]
+def program(path: str, *args: str, env: tuple[str, ...] = (), say: Any = 0) -> list[Any]:
+    return [builtin(EXEC, path, Pointers((*args, 0)), Pointers((*env, 0)), REPORT, say)]
 
 
 def test_exec_reports_and_becomes_the_program() -> None:
@@ -165,6 +166,22 @@ def test_a_failed_exec_says_so(path: str, errno: int, code: int) -> None:
         assert stage.hear(stage.report).type == "X"
         message = stage.hear(stage.report)
         assert (message.type, message.number, stage.end()) == ("E", errno, code)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("/nowhere", "no such file or directory"), ("/etc/passwd", "permission denied")],
+)
+def test_a_failed_exec_is_said_on_stderr(path: str, words: str) -> None:
+    reader, writer = os.pipe()
+    ops = [sys(lib.NR_dup3, HANDED, 2, 0), *program(path, "x", say="exec it")]
+    try:
+        with Stagehand(ops, fds=[writer]) as stage:
+            stage.end()
+    finally:
+        os.close(writer)
+    with open(reader) as said:
+        assert said.read() == f"exec it: {words}\n"
 
 
 def test_the_program_has_no_signal_ignored_or_blocked() -> None:
