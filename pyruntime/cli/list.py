@@ -30,7 +30,11 @@ def run(call: Call) -> int:
     if form not in ("table", "json"):
         raise errors.UsageError("invalid format option")
     states = []
-    for found in container.every(Store(call.root)):
+    store = Store(call.root)
+    if call.root and store.fd < 0:
+        # The default one comes with the first container; a mistyped one is no empty list.
+        raise errors.PyruntimeError(f"open {call.root}: no such file or directory")
+    for found in container.every(store):
         if not isinstance(found, tuple):
             # The rest is shown all the same. Not in a JSON log: it is no failure of ours.
             call.to_log().warning(f"load container {found.container_id}: {found.message}")

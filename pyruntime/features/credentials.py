@@ -41,6 +41,8 @@ VERSION_3 = 0x20080522
 LAST_ID = 2147483647  # runc's range; 4294967295 would mean "leave it" and keep root
 FOR_A_FILTER = 1 << 21 | 1 << 8
 """CAP_SYS_ADMIN loads it; CAP_SETPCAP then keeps inheritable capabilities that are not permitted ones."""
+KEEP_GROUPS = "run.oci.keep_original_groups"
+"""crun's annotation, which Podman sets for --group-add keep-groups: files shared with a group of the user's stay in reach."""
 EPERM = 1
 NO_LINKS_OUT = lib.RESOLVE_BENEATH | lib.RESOLVE_NO_XDEV | lib.RESOLVE_NO_MAGICLINKS
 
@@ -113,7 +115,8 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     yield Step(
         moments.CREDENTIALS, "/process/capabilities/bounding", "limit the bounding set", drop
     )
-    yield from _become(user, denied)
+    keeps_groups = (spec.get("annotations") or {}).get(KEEP_GROUPS) == "1"
+    yield from _become(user, denied, keeps_groups=keeps_groups)
     pointer, kept = "/process/capabilities", 0
     if needs_admin(spec):
         kept = FOR_A_FILTER & (-1 if site.has("user") else site.capabilities)
@@ -145,17 +148,18 @@ def _set_groups(groups: list[int], denied: Reg | None) -> list[Any]:
     ]
 
 
-def _become(user: dict[str, Any], denied: Reg | None) -> Iterator[Step]:
+def _become(user: dict[str, Any], denied: Reg | None, *, keeps_groups: bool) -> Iterator[Step]:
     """What is set is read back; an id that a user namespace does not map is the kernel's EINVAL."""
     uid, gid = user.get("uid", 0), user.get("gid", 0)
     groups = user.get("additionalGids") or []
     keep = sys(lib.NR_prctl, lib.PR_SET_KEEPCAPS, 1)
-    yield Step(
-        moments.CREDENTIALS,
-        "/process/user/additionalGids",
-        f"set groups {' '.join(map(str, groups))}" if groups else "set no groups",
-        [keep, *_set_groups(groups, denied)],
-    )
+    if keeps_groups:
+        text, change = "keep the caller's groups", []
+    else:
+        text = f"set groups {' '.join(map(str, groups))}" if groups else "set no groups"
+        change = _set_groups(groups, denied)
+    pointer = "/process/user/additionalGids"
+    yield Step(moments.CREDENTIALS, pointer, text, [keep, *change])
     yield Step(
         moments.CREDENTIALS,
         "/process/user/gid",

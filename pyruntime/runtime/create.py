@@ -235,6 +235,8 @@ def run(request: CreateRequest) -> int:
 
 
 def _read_bundle(bundle: str, warnings: list[Any]) -> tuple[str, bytes, dict[str, Any]]:
+    if not bundle.isprintable():
+        _refuse_strange(bundle)
     try:
         path = _absolute(bundle, posix.getcwd()) if bundle[:1] != "/" else bundle
         fd = posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
@@ -245,6 +247,14 @@ def _read_bundle(bundle: str, warnings: list[Any]) -> tuple[str, bytes, dict[str
     finally:
         posix.close(fd)
     return path, data, load.parse(data, warnings=warnings, extra_rules=features.rules)
+
+
+def _refuse_strange(path: str) -> None:
+    """The state is JSON, which has no place for other bytes."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise BundleError(f"bundle `{path}`: the path is not UTF-8") from None
 
 
 def _on_ramdisk() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,47 @@ def test_pid_file_replaces_a_link(bundle: Bundle, tmp_path: Path) -> None:
     with Tripwire(victim.parent), Box(bundle) as box:
         assert create(box, "--pid-file", str(path)) == 0
         assert not path.is_symlink() and path.read_text() == str(box.pid)
+
+
+def test_a_pid_file_that_is_no_file_is_written_into(bundle: Bundle, tmp_path: Path) -> None:
+    """As with --pid-file /dev/stdout: the host's node stays what it is."""
+    node = tmp_path / "fifo"
+    os.mkfifo(node)
+    link = tmp_path / "link"
+    link.symlink_to(node)
+    reader = os.open(node, os.O_RDONLY | os.O_NONBLOCK)
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(tmp_path / "socket"))
+    server.listen()
+    try:
+        for path in (node, link, tmp_path / "socket"):
+            before = path.lstat()
+            with Box(bundle) as box:
+                assert create(box, "--pid-file", str(path)) == 0
+                if path.is_socket():
+                    connection = server.accept()[0]
+                    digits = connection.recv(64)
+                    connection.close()
+                else:
+                    digits = os.read(reader, 64)
+                assert digits == str(box.pid).encode()
+                assert (path.lstat().st_ino, path.lstat().st_mode) == (
+                    before.st_ino,
+                    before.st_mode,
+                )
+    finally:
+        server.close()
+        os.close(reader)
+
+
+def test_a_bundle_whose_path_is_not_utf8(bundle: Bundle, tmp_path: Path) -> None:
+    strange = os.fsdecode(os.fsencode(tmp_path) + b"/b\xff")
+    os.symlink(bundle.directory, strange)
+    with Box(bundle) as box:
+        bundle.write(box.id)
+        outcome = box.call("create", "--bundle", strange, box.id)
+        assert outcome.code == 1 and "the path is not UTF-8" in outcome.errors[-1]
+        assert "internal error" not in outcome.err and box.call("state", box.id).code == 1
 
 
 def test_a_stale_temporary_name_does_not_block(bundle: Bundle, tmp_path: Path) -> None:

@@ -122,6 +122,15 @@ def test_list(bundle: Bundle, tmp_path: Path) -> None:
         }
 
 
+def test_list_of_a_root_that_is_not_there(bundle: Bundle, tmp_path: Path) -> None:
+    """Mistyped, it must not look as if there were no containers."""
+    with Box(bundle) as box:
+        outcome = box.bare("--root", str(tmp_path / "none"), "list")
+        assert outcome.code == 1 and outcome.out == ""
+        assert "no such file or directory" in outcome.err
+        assert not (tmp_path / "none").exists()
+
+
 def test_list_of_nothing(bundle: Bundle) -> None:
     with Box(bundle) as box:
         box.root.mkdir()

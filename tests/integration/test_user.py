@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.lib.box import refused, report
@@ -31,6 +33,15 @@ def test_ids_are_exactly_those_given(bundle: Bundle, uid: int, gid: int, groups:
 def test_no_groups_of_the_caller_stay(bundle: Bundle) -> None:
     facts = report(bundle.set("process.user", {"uid": 1000, "gid": 1000}))
     assert set(facts.groups) <= {1000}
+
+
+@pytest.mark.parametrize("word", ["1", "0"])
+def test_groups_of_the_caller_stay_on_request(bundle: Bundle, word: str) -> None:
+    """crun's annotation; Podman sets it for --group-add keep-groups."""
+    bundle.set("annotations", {"run.oci.keep_original_groups": word})
+    bundle.set("process.user", {"uid": 1000, "gid": 1000})
+    facts = report(bundle, prepare=lambda: os.setgroups([4321, 5432]))
+    assert set(facts.groups) - {1000} == ({4321, 5432} if word == "1" else set())
 
 
 def test_many_groups(bundle: Bundle) -> None:

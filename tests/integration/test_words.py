@@ -205,7 +205,7 @@ def test_what_is_not_supported_yet(bundle: Bundle, verb: str) -> None:
     """With all of runc's options, and nothing done."""
     with Box(bundle) as box:
         box.create()
-        words = ["--image-path", "/nowhere", "--tcp-established", "--manage-cgroups-mode=soft"]
+        words = ["--image-path=images", "--tcp-established", "--manage-cgroups-mode=soft"]
         outcome = box.call(verb, *words, box.id)
         assert outcome.code == 1 and outcome.errors == [f"{verb} is not supported yet"]
         assert box.status == "created"

@@ -230,7 +230,7 @@ Printed = Callable[..., str]
 @pytest.fixture
 def printed(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Printed:
     def call(*words: str) -> str:
-        assert main.main(["--root", f"{tmp_path}/none", "list", *words]) == 0
+        assert main.main(["--root", str(tmp_path), "list", *words]) == 0
         return capfd.readouterr().out
 
     return call
@@ -274,7 +274,7 @@ def test_list_goes_on_after_a_broken_one(
     containers: list[Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     containers += [errors.StateError("bad", "state.json is damaged"), (entry(2, "created"), 0)]
-    assert main.main(["--root", f"{tmp_path}/none", "list", "-q"]) == 0
+    assert main.main(["--root", str(tmp_path), "list", "-q"]) == 0
     out, err = capfd.readouterr()
     assert out == "web2\n"
     assert "level=warning" in err and "bad" in err and "state.json is damaged" in err
