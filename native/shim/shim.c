@@ -318,23 +318,48 @@ int pr_sched_setattr(int pid, void *attributes)
 	return (int)SYS(sched_setattr, pid, attributes, 0);
 }
 
-/* cfmakeraw(3), with what was there before kept in `saved`. */
+/* A background job is stopped here (SIGTTOU), and interrupted by the signal that continues it. */
+static int set_mode(int fd, const struct termios *mode)
+{
+	int r;
+
+	do
+		r = tcsetattr(fd, TCSANOW, mode);
+	while (r < 0 && errno == EINTR);
+	return result(r);
+}
+
+/* cfmakeraw(3) but for output, which still gets its carriage returns; what was there before is kept
+ * in `saved`, unless that is NULL. */
 int pr_raw_terminal(int fd, void *saved, size_t room)
 {
 	struct termios mode;
 
-	if (room < sizeof mode)
+	if (saved && room < sizeof mode)
 		return -EINVAL;
 	if (tcgetattr(fd, &mode) < 0)
 		return -errno;
-	memcpy(saved, &mode, sizeof mode);
+	if (saved)
+		memcpy(saved, &mode, sizeof mode);
 	cfmakeraw(&mode);
-	return result(tcsetattr(fd, TCSANOW, &mode));
+	mode.c_oflag |= OPOST;
+	return set_mode(fd, &mode);
+}
+
+/* A pty's newlines go out as they are written. */
+int pr_plain_newlines(int master)
+{
+	struct termios mode;
+
+	if (tcgetattr(master, &mode) < 0)
+		return -errno;
+	mode.c_oflag &= ~(tcflag_t)ONLCR;
+	return set_mode(master, &mode);
 }
 
 int pr_restore_terminal(int fd, const void *saved)
 {
-	return result(tcsetattr(fd, TCSANOW, saved));
+	return set_mode(fd, saved);
 }
 
 int pr_copy_window_size(int from, int to)

@@ -25,6 +25,7 @@ int pr_sched_setattr(int pid, void *attributes);
 int pr_pidfd_getfd(int pidfd, int fd);
 int pr_seccomp_knows(unsigned int flags);
 int pr_raw_terminal(int fd, void *saved, size_t room);
+int pr_plain_newlines(int master);
 int pr_restore_terminal(int fd, const void *saved);
 int pr_copy_window_size(int from, int to);
 

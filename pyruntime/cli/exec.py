@@ -66,10 +66,12 @@ HIDDEN = (
 
 def run(call: Call) -> int:
     from pyruntime.runtime.executing import execute
+    from pyruntime.runtime.interruption import Guard
 
     call.failing = "exec failed"
     call.failure_status = FAILED
-    return execute(_request(call))
+    with Guard():
+        return execute(_request(call))
 
 
 def _request(call: Call) -> ExecRequest:

@@ -117,6 +117,8 @@ def plan(spec: dict[str, Any], site: Site) -> list[Step]:
         steps += module.plan(spec, site)
     if site.notify:
         steps += load("notification").plan(site)
+    if site.piped:
+        steps += load("stdio").plan(site)
     steps += root.check_steps(site)
     return _in_order(steps, site)
 
@@ -130,6 +132,8 @@ def plan_exec(spec: dict[str, Any], site: Site) -> list[Step]:
     for name, needs in REGISTRY:
         if name in OF_A_PROCESS and _wants(spec, needs):
             steps += load(name).plan(spec, site)
+    if site.piped:
+        steps += load("stdio").plan(site)
     return _in_order(steps, site)
 
 

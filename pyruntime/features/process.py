@@ -10,8 +10,9 @@ from __future__ import annotations
 import posix
 
 from pyruntime.errors import StepError, strerror
+from pyruntime.features import stdio
 from pyruntime.features.failures import failed_exec, missing_program
-from pyruntime.features.fields import MODE, S_IFIFO, S_IFMT, open_beneath, statx_of
+from pyruntime.features.fields import open_beneath
 from pyruntime.features.inside import clean
 from pyruntime.features.program import PATH_LIMIT, environment, environment_words
 from pyruntime.kernel.native import lib
@@ -114,7 +115,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         "set the umask",
         [sys(lib.NR_umask, site.umask if umask is None else umask)],
     )
-    yield from _own_stdio(spec, site)
+    yield from stdio.own(spec, site)
     yield from _limits(process, site)
     yield Step(
         moments.CHDIR,
@@ -126,31 +127,6 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     score = process.get("oomScoreAdj")
     if score is not None:
         yield _oom_score(score, site)
-
-
-def _own_stdio(spec: dict[str, Any], site: Site) -> Iterator[Step]:
-    """Pipes only: a terminal is made for the user, files and devices of the host stay as they are (R-13). Root of the
-    host gives them away before the user namespace is entered, from where they could no longer be named by owner."""
-    uid = (spec["process"].get("user") or {}).get("uid", 0)
-    text = "own the pipes of stdio"
-    yield Step(moments.EXECUTION, "/process/user", text, _give_pipes(uid) if uid else [])
-    if site.has("user") and site.privileged:
-        for row in spec["linux"].get("uidMappings") or ():
-            offset = uid - row["containerID"]
-            if 0 <= offset < row["size"]:
-                give = _give_pipes(row["hostID"] + offset)
-                yield Step(moments.RAISE_LIMITS, "/process/user", text, give)
-
-
-def _give_pipes(uid: int) -> list[Any]:
-    ops = []
-    for fd in (0, 1, 2):
-        ops += [
-            statx_of(fd),
-            expect(MODE, S_IFIFO, 2, mask=S_IFMT, skip=1),
-            sys(lib.NR_fchown, fd, uid, -1, ok=(EPERM, EINVAL)),
-        ]
-    return ops
 
 
 def _limits(process: dict[str, Any], site: Site) -> Iterator[Step]:

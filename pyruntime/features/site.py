@@ -23,7 +23,7 @@ class Site:
     __slots__ = (
         "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "notify", "no_pivot", "root_alone", "root_places", "new_keyring",
         "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "machine",
-        "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings", "notices", "environment", "open_files", "apparmor", "selinux", "mount_label",
+        "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings", "notices", "environment", "open_files", "piped", "apparmor", "selinux", "mount_label",
         "cgroups", "cgroup_obstacle", "scope", "exec", "privileged", "may_nice", "affinity_chosen", "in_user_namespace", "unprivileged_user", "umask", "procfs_lent", "_procfs",
     )  # fmt: skip
 
@@ -42,9 +42,9 @@ class Site:
         self.inline = self.terminal = False  # inline, `run`: start follows over the socket
         self.notify = ""  # the state's directory for the program's word that it is ready
         self.no_pivot = False
-        self.root_alone = False  # / is an initramfs, into whose place nothing can be pivoted
-        self.root_places: list[str] = []  # what is mounted on /, known where it must be detached
-        self.new_keyring = True
+        # / is an initramfs, into whose place nothing can be pivoted; what is mounted on /, to be detached
+        self.root_alone, self.root_places = False, list[str]()
+        self.new_keyring, self.machine = True, "x86_64"  # the machine as uname(2) names it
         self.capabilities, self.last_capability = (1 << 41) - 1, 40
         self.layout: Any = None
         self.cgroups = True  # the container gets groups of its own
@@ -52,7 +52,6 @@ class Site:
         self.scope: Any = None  # the systemd unit that will hold it, if one will
         self.cgroup_relative: dict[str, str] = {}
         self.join_count = 0
-        self.machine = "x86_64"  # as uname(2) names it
         self.first_fd = 3 + preserve_fds
         self.handed: list[str] = []
         self.exec = joining  # a process joins a container that exists
@@ -76,6 +75,7 @@ class Site:
         self.warnings: list[str] = []
         self.notices: list[str] = []  # for a debug log
         self.open_files: tuple[int, int] | None = None  # our limit, to be raised for many mounts
+        self.piped: tuple[int, ...] = ()  # stdio.to_be_piped
         self.environment: Any = None  # program.environment_words
 
     def hand(self, name: str) -> int:

@@ -69,7 +69,7 @@ def ns_type(fd: int) -> int:
 
 
 class RawTerminal:
-    """A terminal in raw mode until `restore`; termios(3)."""
+    """A terminal in raw mode, but for what is done to output, until `restore`; termios(3)."""
 
     __slots__ = ("fd", "_saved")
 
@@ -78,8 +78,17 @@ class RawTerminal:
         self._saved = ffi.new("char[]", 256)
         _checked(lib.pr_raw_terminal(fd, self._saved, 256), "tcsetattr")
 
+    def again(self) -> None:
+        """Raw once more, whatever others have made of it; `restore` is to how it was at first."""
+        lib.pr_raw_terminal(self.fd, ffi.NULL, 0)
+
     def restore(self) -> None:
         lib.pr_restore_terminal(self.fd, self._saved)
+
+
+def write_plain_newlines(master: int) -> None:
+    """The pty adds no carriage return to a newline (ONLCR); termios(3)."""
+    _checked(lib.pr_plain_newlines(master), "tcsetattr")
 
 
 def copy_window_size(source: int, target: int) -> None:

@@ -103,6 +103,10 @@ class Creation:
         elif site.cgroups and (not site.privileged or site.in_user_namespace):
             site.cgroup_obstacle = driver.obstacle(site.layout, path, site.container_id)
         check_preserved(site.preserve_fds)
+        if self.inline and not request.detach and not site.terminal:
+            from pyruntime.features import stdio
+
+            site.piped = stdio.to_be_piped(spec)
         return site
 
     def make(self) -> Host:

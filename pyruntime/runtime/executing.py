@@ -14,7 +14,7 @@ import select
 
 from pyruntime import errors, features
 from pyruntime.cgroup import driver
-from pyruntime.features import namespaces
+from pyruntime.features import namespaces, stdio
 from pyruntime.features.site import Site
 from pyruntime.lib import proc
 from pyruntime.runtime import container, ends, newcomer, signals, status
@@ -138,6 +138,8 @@ class Execution:
         site.join_count = len(host.task_fds)
         for kind in _shared_with_another(record["pid"]):
             site.joined[kind] = ""
+        if not (request.detach or site.terminal):
+            site.piped = stdio.to_be_piped(config)
         self.launch: Launch
 
     def start(self) -> None:
@@ -185,7 +187,12 @@ class Execution:
 
         try:
             ended = Relay(
-                host.pid, host.pidfd, self.signals, self.launch.terminal_fd, self.terminal
+                host.pid,
+                host.pidfd,
+                self.signals,
+                self.launch.terminal_fd,
+                self.terminal,
+                pipes=host.pipes,
             ).run()
         finally:
             self.signals.close()

@@ -44,7 +44,9 @@ def run(request: CreateRequest) -> int:
             posix.close(host.pidfd)
             host.entry.close()
             return 0
-        relay = Relay(host.pid, host.pidfd, signals, creation.launch.terminal_fd, terminal, proxy)
+        relay = Relay(
+            host.pid, host.pidfd, signals, creation.launch.terminal_fd, terminal, proxy, host.pipes
+        )
         status = relay.run()
         if proxy is not None:
             _report_ready(proxy, host, request)

@@ -44,6 +44,7 @@ class Host:
         "complaints",
         "said",
         "listener",
+        "pipes",
         "_undo",
         "_ends",
     )
@@ -74,6 +75,7 @@ class Host:
         self.complaints: list[str] = []  # what could not be undone, in words
         self.said = 0  # the number that came with the init's last word
         self.listener = -1  # of a seccomp filter, where the init sends it itself
+        self.pipes: dict[int, int] = {}  # our ends, by the descriptor the program has the other of
         self._undo: list[Callable[[], None]] = []
         self._ends: list[Callable[[], None]] = []
 
@@ -146,6 +148,11 @@ class Host:
         first = self.site.first_fd
         return [self.fds[first + index] for index in range(FIXED + len(self.site.handed))]
 
+    def close_pipes(self) -> None:
+        """Our ends, where nobody is to serve them."""
+        while self.pipes:
+            posix.close(self.pipes.popitem()[1])
+
     def close_handed(self) -> None:
         """After the spawn the init has its copies."""
         fds, self.fds = {*self.fds.values(), *self.mapped.values()}, {}
@@ -162,6 +169,7 @@ class Host:
             posix.close(fd)
 
     def roll_back(self) -> None:
+        self.close_pipes()
         while self._undo:
             self._undo.pop()()
         self._end_all()

@@ -200,6 +200,7 @@ class Launch:
                 posix.close(message.fds[0])
         else:
             self.terminal_fd = message.fds[0]
+            calls.write_plain_newlines(self.terminal_fd)  # the caller's terminal makes \r\n of them
 
     def _borrow(self, fd: int) -> None:
         """Open until the creation has ended: it keeps alive what it belongs to."""

@@ -8,17 +8,25 @@ import select
 
 from pyruntime.errors import KernelError, StepError, strerror
 from pyruntime.kernel import calls
+from pyruntime.runtime.interruption import ENDING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.runtime.notify import Proxy
+    from pyruntime.runtime.streams import Stream
 
 # Not ours to pass on: children and urgent data are the runtime's own business, the size has its own way.
 KEPT = (_signal.SIGCHLD, _signal.SIGURG, _signal.SIGWINCH)
 UNCATCHABLE = (_signal.SIGKILL, _signal.SIGSTOP)
-BLOCK = 65536  # bytes
+# What the kernel sends a background job that uses its terminal: it stops, as any job does. And what a write of ours that
+# fails would raise: ignored from the start (native/launcher).
+DEFAULT = (_signal.SIGTTIN, _signal.SIGTTOU, _signal.SIGPIPE, _signal.SIGXFSZ)
+EIO = 5
+AT_THE_END = 1 << 18  # bytes: more than a pty or a pipe holds
+_IN = select.POLLIN | select.POLLHUP | select.POLLERR
+_OUT = select.POLLOUT | select.POLLHUP | select.POLLERR
 
 
 class Signals:
@@ -30,7 +38,7 @@ class Signals:
         self.fd, self._writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         _signal.set_wakeup_fd(self._writer)
         for number in range(1, 65):
-            if number in UNCATCHABLE or number in (32, 33):  # glibc keeps two for itself
+            if number in (*UNCATCHABLE, *DEFAULT, 32, 33):  # glibc keeps two for itself
                 continue
             try:
                 _signal.signal(number, _ignore)
@@ -71,6 +79,14 @@ def find_terminal() -> int:
         ) from error
 
 
+def is_foreground(terminal: int) -> bool:
+    """Whether our job may set the terminal's mode; tcgetpgrp(3). One that does not control us lets everybody."""
+    try:
+        return posix.tcgetpgrp(terminal) == posix.getpgrp()
+    except OSError:
+        return True
+
+
 def resize(terminal: int, master: int) -> None:
     """The container's terminal gets the size of ours."""
     try:
@@ -80,7 +96,11 @@ def resize(terminal: int, master: int) -> None:
 
 
 class Relay:
-    """Runs until the init, our child `pid`, has ended; then its wait status is known."""
+    """Runs until the init, our child `pid`, has ended and what it wrote is out; then its wait status is known.
+
+    `master` is a pty's, whose other side is the container's terminal; `pipes` are ours by the number that the container
+    knows the other end by. `terminal` is the caller's, raw meanwhile.
+    """
 
     def __init__(
         self,
@@ -90,6 +110,7 @@ class Relay:
         master: int = -1,
         terminal: int = -1,
         proxy: Proxy | None = None,
+        pipes: dict[int, int] | None = None,
     ) -> None:
         self.pid = pid
         self.pidfd = pidfd
@@ -97,45 +118,97 @@ class Relay:
         self.master = master
         self.terminal = terminal
         self.proxy = proxy
-        self.stdin_open = master >= 0
         self.status: int | None = None
-        self.raw = calls.RawTerminal(terminal) if terminal >= 0 else None
+        self.given_up = False
+        self.inward: Stream | None = None
+        self.outward: list[Stream] = []
+        self.ends: list[Any] = []
+        self._connect(pipes or {})
+        self.mode = _made_raw(terminal) if terminal >= 0 else None
+
+    def _connect(self, pipes: dict[int, int]) -> None:
+        if self.master < 0 and not pipes:
+            return
+        from pyruntime.runtime.streams import End, Sink, Stream
+
+        if self.master >= 0:
+            end, sink = End(self.master), Sink(1)
+            self.inward, self.outward = Stream(0, end), [Stream(self.master, sink)]
+            self.ends = [end, sink]
+        for number, fd in pipes.items():
+            end = End(fd)
+            self.ends.append(end)
+            if number == 0:
+                self.inward = Stream(0, end)
+            else:
+                self.ends.append(Sink(number))
+                self.outward.append(Stream(fd, self.ends[-1]))
 
     def run(self) -> int:
         """The wait status."""
         try:
             self._reap()
             while self.status is None:
-                self._round()
-            while self.master >= 0 and self._copy_output():
-                pass
+                self._round(self.inward, self.outward)
+            self._finish()
         finally:
-            if self.raw is not None:
-                self.raw.restore()
+            if self.mode is not None and is_foreground(self.terminal):
+                self.mode.restore()
+            for end in self.ends:
+                end.close()
         return self.status
 
-    def _round(self) -> None:
-        poll = select.poll()
-        poll.register(self.signals.fd, select.POLLIN)
-        poll.register(self.pidfd, select.POLLIN)
-        if self.master >= 0:
-            poll.register(self.master, select.POLLIN)
-        if self.stdin_open:
-            poll.register(0, select.POLLIN)
+    def _finish(self) -> None:
+        """What was written before the end is still to be read, whoever else has the terminal open and writes on; the
+        caller may be slow to take it. A signal that ends programs ends the wait."""
+        left = AT_THE_END
+        for stream in self.outward:
+            while left > 0 and not stream.ended and not self.given_up:
+                while stream.is_full and not self.given_up:
+                    self._round(None, [stream], reading=False)
+                got = stream.take()
+                left -= got
+                if not got:
+                    break
+            while stream.holds and not self.given_up:
+                self._round(None, [stream], reading=False)
+
+    def _round(self, inward: Stream | None, outward: list[Stream], *, reading: bool = True) -> None:
+        wanted: dict[int, int] = {self.signals.fd: select.POLLIN}
+        if self.status is None:
+            wanted[self.pidfd] = select.POLLIN
+        streams = [*outward, inward] if inward is not None else outward
+        for stream in streams:
+            if reading and not (stream.ended or stream.is_full):
+                wanted[stream.source] = wanted.get(stream.source, 0) | select.POLLIN
+            if stream.holds:
+                wanted[stream.sink.fd] = wanted.get(stream.sink.fd, 0) | select.POLLOUT
         for fd in self.proxy.fds() if self.proxy else ():
-            poll.register(fd, select.POLLIN)
-        ready = {fd for fd, _ in poll.poll()}
+            wanted[fd] = select.POLLIN
+        poll = select.poll()
+        for fd, events in wanted.items():
+            poll.register(fd, events)
+        ready = dict(poll.poll())
         if self.proxy:
-            self.proxy.serve(ready)
+            self.proxy.serve(set(ready))
         if self.signals.fd in ready:
             for number in self.signals.arrived():
                 self._handle(number)
-        if self.pidfd in ready:
+        if self.pidfd in ready and self.status is None:
             self._reap()
-        if self.master in ready:
-            self._copy_output()
-        if self.stdin_open and 0 in ready:
-            self._copy_input()
+        for stream in streams:
+            if reading and not (stream.ended or stream.is_full) and _is(ready, stream.source, _IN):
+                stream.take()
+            if stream.holds and _is(ready, stream.sink.fd, _OUT):
+                stream.give()
+        if inward is not None and inward.ended and not inward.holds:
+            self._end_input(inward)
+
+    def _end_input(self, inward: Stream) -> None:
+        """A pipe says so; a terminal has no end of input but what is typed."""
+        self.inward = None
+        if self.master < 0:
+            inward.sink.close()
 
     def _handle(self, number: int) -> None:
         if number == _signal.SIGCHLD:
@@ -143,10 +216,16 @@ class Relay:
         elif number == _signal.SIGWINCH and self.master >= 0:
             resize(self.terminal, self.master)
         elif number not in KEPT and self.status is None:
+            if number == _signal.SIGCONT and self.mode is not None:
+                # The shell that continues us has set its own mode and perhaps another size meanwhile.
+                self.mode.again()
+                resize(self.terminal, self.master)
             try:
                 _signal.pidfd_send_signal(self.pidfd, number)
             except ProcessLookupError:
                 pass  # it ended a moment ago; the next round sees it
+        elif number in ENDING:
+            self.given_up = True
 
     def _reap(self) -> None:
         """The init, and orphans of the container that have become ours."""
@@ -160,35 +239,17 @@ class Relay:
             if pid == self.pid:
                 self.status = status
 
-    def _copy_output(self) -> bool:
-        """From the container to our stdout; False at its end."""
-        try:
-            data = posix.read(self.master, BLOCK)
-        except OSError:
-            data = b""  # EIO: the last holder of the pty has closed it
-        if not data:
-            posix.close(self.master)
-            self.master = -1
-            self.stdin_open = False
-            return False
-        write_all(1, data)
-        return True
 
-    def _copy_input(self) -> None:
-        try:
-            data = posix.read(0, BLOCK)
-        except OSError:
-            data = b""
-        if data:
-            write_all(self.master, data)
-        else:
-            self.stdin_open = False
+def _made_raw(terminal: int) -> calls.RawTerminal | None:
+    try:
+        return calls.RawTerminal(terminal)
+    except KernelError as error:
+        if (
+            error.errno == EIO
+        ):  # an orphaned background job: the terminal is none of its business any more
+            return None
+        raise
 
 
-def write_all(fd: int, data: bytes) -> None:
-    """A reader that went away ends nothing."""
-    while data:
-        try:
-            data = data[posix.write(fd, data) :]
-        except OSError:
-            return
+def _is(ready: dict[int, int], fd: int, events: int) -> bool:
+    return bool(ready.get(fd, 0) & events)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
+import socket
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,7 +17,8 @@ import pytest
 from tests.lib import leaks, programs
 from tests.lib.box import unique_id
 from tests.lib.bundle import Bundle
-from tests.lib.patience import scaled
+from tests.lib.execs import running
+from tests.lib.patience import deadline, scaled
 
 ENDING = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"]
 
@@ -61,6 +65,34 @@ def test_it_is_undone(bundle: Bundle, fifo: int, tmp_path: Path, verb: str, name
     assert process.returncode == -getattr(signal, name), said
     assert os.listdir(tmp_path / "root") == []
     assert leaks.children() == before
+
+
+@pytest.mark.parametrize("name", ENDING)
+def test_an_exec_is_undone(bundle: Bundle, tmp_path: Path, name: str) -> None:
+    """Its process is in the container already and waits for somebody to take its pidfd: it does not stay."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(tmp_path / "socket"))
+    server.listen(0)
+    first = socket.socket(socket.AF_UNIX)
+    first.connect(str(tmp_path / "socket"))  # and the queue is full
+    with running(bundle) as box:
+        words = ["exec", "--pidfd-socket", str(tmp_path / "socket"), box.id, "/inside", "pause"]
+        process = subprocess.Popen(
+            ["env", "--default-signal", *programs.runtime_command(), *box.globals, *words],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        stop = deadline(20)
+        while not children.read_text() and time.monotonic() < stop:
+            select.select([], [], [], 0.01)
+        assert children.read_text(), "no process was made"
+        process.send_signal(getattr(signal, name))
+        _, said = process.communicate(timeout=scaled(20))
+        assert process.returncode == -getattr(signal, name), said
+        assert json.loads(box.call("ps", "--format", "json", box.id).out) == [box.pid]
+    first.close()
+    server.close()
 
 
 def test_one_that_the_caller_ignores(bundle: Bundle, fifo: int, tmp_path: Path) -> None:
