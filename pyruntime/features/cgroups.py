@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pyruntime.cgroup import driver, location
 from pyruntime.features.inside import clean
+from pyruntime.features.mount_options import words_of
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.plan.step import Step, sys
@@ -104,7 +105,7 @@ def _is_writable_view(mount: dict[str, Any]) -> bool:
     return (
         mount.get("source") == "cgroup"
         and clean(mount["destination"]) == "/sys/fs/cgroup"
-        and "ro" not in (mount.get("options") or ())
+        and "ro" not in words_of(mount)
     )
 
 

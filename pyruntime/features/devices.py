@@ -22,6 +22,7 @@ from pyruntime.features.fields import (
     statx_of,
 )
 from pyruntime.features.inside import clean
+from pyruntime.features.mount_options import words_of
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.plan.step import (
@@ -82,8 +83,7 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def brings_own_dev(spec: dict[str, Any]) -> bool:
     """A bind over /dev: the engine decides what is in it, nothing is made there."""
     return any(
-        clean(mount["destination"]) == "/dev"
-        and {"bind", "rbind"} & set(mount.get("options") or ())
+        clean(mount["destination"]) == "/dev" and {"bind", "rbind"} & set(words_of(mount))
         for mount in spec.get("mounts") or ()
     )
 

@@ -8,6 +8,8 @@ of a container's user namespace show it its own ids. `idmap` maps the upper moun
 
 from __future__ import annotations
 
+import posix
+
 from pyruntime.errors import KernelError, StepError, strerror
 from pyruntime.features import id_maps
 from pyruntime.kernel import calls
@@ -28,6 +30,35 @@ HINTS = {
     EINVAL: "this kernel has no id-mapped mounts for every file system: neither the source nor, with ridmap, "
     "what is mounted below it may lack them",
 }
+
+
+def with_maps(mount: dict[str, Any], options: Options, linux: dict[str, Any]) -> dict[str, Any]:
+    """The mount with the mappings that stand in `idmap=uids=…;gids=…`, crun's form of the option, where it is given;
+    ValueError. Each is FROM-TO-SIZE, an id of the file system, the one it is seen as, and how many, divided by `#`;
+    after an `@` TO is an id of the container's user namespace."""
+    if not options.maps:
+        return mount
+    made = dict(mount)
+    for part in options.maps.split(";"):
+        kind, _, text = part.partition("=")
+        name = {"uids": "uidMappings", "gids": "gidMappings"}.get(kind)
+        if name is None:
+            raise ValueError(f"`{part}` is neither uids=… nor gids=…")
+        made[name] = [_row(word, linux.get(name) or []) for word in text.split("#")]
+    return made
+
+
+def _row(word: str, of_the_container: list[dict[str, int]]) -> dict[str, int]:
+    numbers = word.removeprefix("@").split("-")
+    if len(numbers) != 3 or not all(n.isascii() and n.isdigit() and len(n) < 11 for n in numbers):
+        raise ValueError(f"`{word}` is not FROM-TO-SIZE")
+    first, to, size = map(int, numbers)
+    if word[:1] == "@":
+        for row in of_the_container:
+            if 0 <= to - row["containerID"] <= row["size"] - size:
+                return {"containerID": first, "hostID": row["hostID"] + to - row["containerID"], "size": size}  # fmt: skip
+        raise ValueError(f"`{word}` is not within a mapping of the container's user namespace")
+    return {"containerID": first, "hostID": to, "size": size}
 
 
 def rules(
@@ -72,7 +103,12 @@ def mapper(
         place, uids, gids = "/linux", linux.get("uidMappings"), linux.get("gidMappings")
 
     def apply(host: Any, tree: int) -> None:
-        space = host.fds[joined] if joined >= 0 else host.mapped_namespace(uids, gids, place)
+        # A source beneath an earlier mount comes when the init is there, and the joined namespace handed over.
+        own = -1
+        if joined >= 0 and host.pid:
+            space = own = posix.open(f"/proc/{host.pid}/ns/user", posix.O_RDONLY | posix.O_CLOEXEC)
+        else:
+            space = host.fds[joined] if joined >= 0 else host.mapped_namespace(uids, gids, place)
         deep = lib.AT_RECURSIVE if options.idmap == "ridmap" else 0
         try:
             calls.mount_setattr(tree, deep, lib.MOUNT_ATTR_IDMAP, userns_fd=space)
@@ -84,6 +120,9 @@ def mapper(
                 errno=number,
                 hint=HINTS.get(number),
             ) from error
+        finally:
+            if own >= 0:
+                posix.close(own)
 
     return apply
 

@@ -12,6 +12,7 @@ from pyruntime.kernel.native import lib
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 _ATIME = lib.MOUNT_ATTR__ATIME
 
@@ -70,13 +71,47 @@ PROPAGATION = {
 }
 
 SPECIAL = ("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap")
+# What mount(2) reads of the access times in its flags; none of them leaves a mount's own as they are.
+NOATIME, NODIRATIME, RELATIME, STRICTATIME = 1, 2, 4, 8
+ATIMES = {
+    "noatime": (NOATIME, 0),
+    "atime": (0, NOATIME),
+    "nodiratime": (NODIRATIME, 0),
+    "diratime": (0, NODIRATIME),
+    "relatime": (RELATIME, 0),
+    "norelatime": (0, RELATIME),
+    "strictatime": (STRICTATIME, 0),
+    "nostrictatime": (0, STRICTATIME),
+}
+_QUOTE = '"'
+
+
+def words_of(mount: dict[str, Any]) -> list[str]:
+    """The options one by one: several in one string are divided by commas, as mount(2) would read them; a comma after a
+    backslash or in quotes belongs to its value."""
+    words: list[str] = mount.get("options") or []
+    if not any("," in word for word in words):
+        return words
+    return [part for word in words for part in _parts(word)]
+
+
+def _parts(text: str) -> list[str]:
+    parts, quoted, escaped = [""], False, False
+    for letter in text:
+        if letter == "," and not (quoted or escaped):
+            parts.append("")
+            continue
+        quoted ^= letter == _QUOTE and not escaped
+        escaped = letter == "\\" and not escaped
+        parts[-1] += letter
+    return parts
 
 
 class Options:
     """One mount's options, sorted."""
 
     __slots__ = ("set", "clear", "set_all", "clear_all", "context", "flags2", "propagation", "bind", "recursive",
-                 "remount", "copy_up", "idmap", "data")  # fmt: skip
+                 "remount", "copy_up", "idmap", "maps", "data", "named", "atimes")  # fmt: skip
 
     def __init__(self, words: Iterable[str]) -> None:
         self.set = self.clear = self.set_all = self.clear_all = 0
@@ -85,6 +120,9 @@ class Options:
         self.propagation: list[tuple[int, bool]] = []
         self.bind = self.recursive = self.remount = self.copy_up = False
         self.idmap = ""  # the word that asks for it
+        self.maps = ""  # what stands after `idmap=`
+        self.named = False  # some flag of the mount itself is
+        self.atimes = 0  # of NOATIME … STRICTATIME, as mount(2) would be given them
         self.data: list[str] = []
         for word in words:
             self._add(word)
@@ -101,7 +139,10 @@ class Options:
 
     def _add(self, word: str) -> None:
         attribute = ATTRIBUTES.get(word)
+        self.named |= attribute is not None or word in CONTEXT or word in BY_MOUNT2
         if attribute is not None:
+            on, off = ATIMES.get(word, (0, 0))
+            self.atimes = self.atimes & ~off | on
             self.set = self.set & ~attribute[1] | attribute[0]
             self.clear = self.clear & ~attribute[0] | attribute[1]
         elif word in PROPAGATION:
@@ -122,6 +163,8 @@ class Options:
             self.remount |= word == "remount"
             if word in ("idmap", "ridmap"):
                 self.idmap = word
+        elif word.startswith(("idmap=", "ridmap=")):
+            self.idmap, _, self.maps = word.partition("=")
         elif word not in NOTHING:
             self.data.append(word)
 

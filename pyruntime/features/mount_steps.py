@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pyruntime.features.site import Site
 
 EPERM, ENOENT = 1, 2
+MOUNT2_LIMIT = 4095  # bytes of all options together, for mount(2)
 FSCONFIG_LIMIT = 256  # bytes of a string the kernel takes, its NUL included
 
 # lxcfs puts its own files over these; everything else beneath /proc is the kernel's.
@@ -96,6 +97,7 @@ def new_file_system(
     """A file system made by the init. Read-only tmpfs and /dev turn so late: devices and hooks still fill them."""
     options.flatten()
     kind = mount["type"]
+    spread_layers(kind, options)
     late = options.read_only and (kind == "tmpfs" or target == "/dev")
     fd, where, mode = Reg(pointer), Reg("target"), Reg("mode")
     ops = _find_target(kind, where, mode, target, site)
@@ -129,6 +131,50 @@ def new_file_system(
         )
     else:
         yield Step(moments.MOUNT, pointer, text, [*ops, sys(lib.NR_close, fd)])
+
+
+def spread_layers(kind: str, options: Options) -> None:
+    """mount(2) takes 4095 bytes of options and cuts the rest off without a word: an overlay with more has its layers told
+    one by one (overlayfs.rst; lowerdir+ since Linux 6.7)."""
+    if kind != "overlay" or length(options.data) <= MOUNT2_LIMIT:
+        return
+    words = []
+    for word in options.data:
+        key, _, value = word.partition("=")
+        if key == "lowerdir":
+            words += _layers(value)
+        else:
+            words.append(word)
+    options.data = words
+
+
+def _layers(value: str) -> list[str]:
+    """What `:` divides, but after a backslash; after `::` come layers of data alone."""
+    words, layer, kind, escaped = [], "", "lowerdir+", False
+    for letter in f"{value}:":
+        if letter != ":" or escaped:
+            layer += letter
+            escaped = letter == "\\" and not escaped
+        elif layer:
+            words.append(f"{kind}={layer}")
+            layer = ""
+        else:
+            kind = "datadir+"
+    return words
+
+
+def length(words: Iterable[str]) -> int:
+    """In bytes, as one string with commas."""
+    return len(",".join(words).encode("utf-8", "surrogateescape"))
+
+
+def is_too_long(kind: str, options: Options) -> bool:
+    """Whether mount(2) would have to carry more than it can."""
+    data = options.data
+    spread_layers(kind, options)
+    found = _needs_mount2(options, "", "") and length(options.data) > MOUNT2_LIMIT
+    options.data = data
+    return found
 
 
 def _needs_mount2(options: Options, source: str, label: str) -> bool:

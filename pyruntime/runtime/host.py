@@ -96,6 +96,7 @@ class Host:
         self._ends.append(close)
 
     def _end_all(self) -> None:
+        self._close_mapped()
         while self._ends:
             self._ends.pop()()
 
@@ -173,6 +174,10 @@ class Host:
         while self._undo:
             self._undo.pop()()
         self._end_all()
+
+    def _close_mapped(self) -> None:
+        while self.mapped:
+            posix.close(self.mapped.popitem()[1])
 
     def keep(self) -> None:
         """The creation succeeded: nothing is undone any more."""

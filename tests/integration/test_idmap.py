@@ -109,6 +109,30 @@ def test_maps_of_several_lines(bundle: Bundle, source: Path) -> None:
     assert owners(bundle, "root", "five") == [(1000, 1000), (2000, NOBODY)]
 
 
+def test_maps_in_the_option(bundle: Bundle, source: Path) -> None:
+    """crun's form, which Podman passes on: FROM-TO-SIZE."""
+    word = "idmap=uids=0-1000-10;gids=0-3000-3#3-4000-7"
+    seen = owners(bundle.add("mounts", entry(source, word)), "root", "five")
+    assert seen == [(1000, 3000), (1005, 4003)]
+
+
+@pytest.mark.parametrize(
+    "maps", ["uids=0-1", "uids=0-a-1;gids=0-0-1", "users=0-0-1", "uids=@0-0-1"]
+)
+def test_maps_in_the_option_that_are_none(bundle: Bundle, source: Path, maps: str) -> None:
+    assert "/mounts/3/options" in refused(bundle.add("mounts", entry(source, f"idmap={maps}")))
+
+
+@pytest.mark.parametrize("inside", ["bundle", "in_user_namespace"])
+def test_a_source_that_an_earlier_mount_brings(
+    request: pytest.FixtureRequest, source: Path, inside: str
+) -> None:
+    bundle = request.getfixturevalue(inside)
+    bundle.dir("vol").bind(source, "/vol")
+    seen = owners(bundle.add("mounts", mapped_entry(bundle.rootfs / "vol")), "five")
+    assert seen == [(1005, 3006) if inside == "bundle" else (NOBODY, NOBODY)]
+
+
 def test_a_single_file(bundle: Bundle, source: Path) -> None:
     bundle.add("mounts", {**mapped_entry(source / "five", "idmap"), "destination": "/file"})
     line = run(bundle.inside("stat", "/file")).lines[0]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.lib import kernel
-from tests.lib.box import refused, report, run
+from tests.lib.box import Box, refused, report, run
 from tests.lib.bundle import Bundle
+from tests.lib.person import PersonBox, rootless
 
 pytestmark = pytest.mark.covers(
     "mounts.destination", "mounts.source", "mounts.type", "mounts.options"
@@ -73,6 +75,35 @@ def test_mounts_come_in_the_order_listed(bundle: Bundle, source: Path) -> None:
     bound = next(mount for mount in named.values() if mount.point == "/a/b/c")
     assert named["two"].parent == named["one"].id and bound.parent == named["two"].id
     assert named["three"].parent == named["one"].id, "the last one covers the first"
+
+
+@pytest.fixture(params=["root", "user namespace", "person"])
+def owner(request: pytest.FixtureRequest) -> Any:
+    """(a bundle, how to run it): root's, root's in a user namespace, an ordinary user's."""
+    if request.param == "person":
+        someone = request.getfixturevalue("person")
+        made = rootless(someone.bundle(), someone, someone.maps)
+        return made, lambda bundle: PersonBox(bundle, someone)
+    made = request.getfixturevalue("mapped" if request.param == "user namespace" else "bundle")
+    return made, Box
+
+
+@pytest.mark.parametrize("path", ["{rootfs}/vol/sub", "rootfs/vol/sub", "{linked}/rootfs/vol/sub"])
+def test_a_source_that_an_earlier_mount_brings(owner: Any, path: str, tmp_path: Path) -> None:
+    """The order listed holds for sources, too (config.md): what the image has there is covered by then."""
+    bundle, box_of = owner
+    bundle.dir("vol/sub")
+    bundle.file("vol/sub/whose", "image")
+    linked = bundle.directory.parent / "linked"
+    linked.symlink_to(bundle.directory)
+    volume = bundle.directory / "volume/sub"
+    volume.mkdir(parents=True)
+    (volume / "whose").write_text("volume")
+    bundle.bind(volume.parent, "/vol").bind(path.format(rootfs=bundle.rootfs, linked=linked), "/m")
+    bundle.mount("/vol/sub", "tmpfs", "tmpfs")  # and what comes later does not count
+    with box_of(bundle.inside("cat", "/m/whose")) as box:
+        outcome = box.run(check=True)
+    assert outcome.lines[0]["data"] == "volume"
 
 
 def test_a_relative_destination_is_read_from_the_root(bundle: Bundle) -> None:
@@ -200,6 +231,35 @@ def test_overlay(bundle: Bundle, tmp_path: Path) -> None:
     finally:
         shutil.rmtree(f"/tmp/overlay-{os.getpid()}")
         kernel.umount(str(tmp_path))
+
+
+def test_an_overlay_of_many_layers(bundle: Bundle, tmp_path: Path) -> None:
+    """All of them, though their names are longer than the 4095 bytes that mount(2) takes; in one string or in several."""
+    kernel.mount("none", str(tmp_path), "tmpfs")
+    outside = Bundle(Path("/tmp") / f"overlay-{os.getpid()}")
+    try:
+        names = [f"{tmp_path}/{number:03}-{'x' * 50}" for number in range(70)]
+        for name in (*names, f"{tmp_path}/upper", f"{tmp_path}/work"):
+            Path(name).mkdir()
+        for name in names:
+            (Path(name) / Path(name).name[:3]).touch()
+        words = f"lowerdir={':'.join(names)},upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+        outside.mount("/data", "overlay", "overlay", words)
+        outcome = run(outside.inside("create", "/data/new", "x", "--", "ls", "/data"))
+        assert len(outcome.lines[-1]["entries"]) == 71, str(outcome)
+        assert (tmp_path / "upper/new").read_text() == "x"
+    finally:
+        shutil.rmtree(outside.directory)
+        kernel.umount(str(tmp_path))
+
+
+def test_a_bind_without_a_source(bundle: Bundle) -> None:
+    refused(bundle.add("mounts", {"destination": "/m", "type": "bind", "options": ["rbind"]}))
+
+
+def test_several_options_in_one_string(bundle: Bundle) -> None:
+    mount = report(bundle.mount("/m", "tmpfs", "t", "size=1m,mode=0700,nr_inodes=77")).mount("/m")
+    assert {"size=1024k", "mode=700", "nr_inodes=77"} <= mount.super_options
 
 
 def test_a_missing_source_is_refused(bundle: Bundle) -> None:

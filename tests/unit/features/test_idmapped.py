@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyruntime.errors import KernelError, StepError
-from pyruntime.features import mounts
+from pyruntime.features import binds
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.runtime import mapping
@@ -39,8 +39,8 @@ class Kernel:
         self.mapped: list[tuple[int, int, int, int]] = []
         self.made: list[tuple[Any, ...]] = []
         self.error = error
-        monkeypatch.setattr(mounts.calls, "open_tree", lambda *_: TREE)
-        monkeypatch.setattr(mounts.calls, "mount_setattr", self.set_attributes)
+        monkeypatch.setattr(binds.calls, "open_tree", lambda *_: TREE)
+        monkeypatch.setattr(binds.calls, "mount_setattr", self.set_attributes)
         monkeypatch.setattr(mapping, "make", self.make)
 
     def set_attributes(self, fd: int, flags: int, set_: int = 0, **more: int) -> None:
