@@ -88,8 +88,8 @@ int pr_init_memfd(void)
 	return pr_sealed_memfd("pyruntime-init", init_image, sizeof init_image, 1);
 }
 
-/* A file system of our own that is mounted nowhere, for the init where no memfd may be executed. */
-int pr_tmpfs(void)
+/* A file system of our own that is mounted nowhere. */
+int pr_tmpfs(unsigned int attributes)
 {
 	const int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
 	int fd;
@@ -98,8 +98,7 @@ int pr_tmpfs(void)
 		return -errno;
 	fd = (int)syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
 	if (fd == 0)
-		fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC,
-				  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+		fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attributes);
 	fd = result(fd);
 	close(fs);
 	return fd;

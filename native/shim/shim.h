@@ -9,7 +9,7 @@
 /* Every function returns -errno on failure. */
 int pr_sealed_memfd(const char *name, const void *bytes, size_t length, int executable);
 int pr_init_memfd(void);
-int pr_tmpfs(void);
+int pr_tmpfs(unsigned int attributes);
 int pr_init_file(int dir_fd);
 int pr_spawn(uint64_t namespaces, int cgroup_fd, int init_fd, const int *fds, int count, int first,
 	     int *pidfd);

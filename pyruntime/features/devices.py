@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
     from pyruntime.features.site import Site
 
+    # mode with type, major, minor, uid, gid, JSON pointer
+    Wanted = tuple[int, int, int, int, int, str]
+
 PROPERTIES = ("linux.devices",)
 
 TYPES = {"c": S_IFCHR, "u": S_IFCHR, "b": S_IFBLK, "p": S_IFIFO}
@@ -56,6 +59,8 @@ DEFAULTS = (
     ("tty", 5, 0),
 )
 DEFAULT = "/linux/devices"
+PTMX = "/dev/ptmx"
+LOOK = lib.O_PATH | lib.O_NOFOLLOW | lib.O_CLOEXEC
 LINKS = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
          ("stderr", "/proc/self/fd/2"))  # fmt: skip
 ENOENT, EEXIST, ENODEV, ENOTDIR, ELOOP = 2, 17, 19, 20, 40
@@ -93,9 +98,9 @@ def makedev(major: int, minor: int) -> int:
     return (minor & 0xFF) | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12 | (major & ~0xFFF) << 32
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
-    if brings_own_dev(spec) or not site.has("mount"):
-        return
+def _wanted(spec: dict[str, Any]) -> dict[str, Wanted]:
+    """By path: the default ones and those listed, but for what a mount of the config has put there, which stays (as
+    `-v /dev/urandom:/dev/random` asks), and but for /dev/ptmx, which is the container's own in any case."""
     wanted = {
         f"/dev/{name}": (S_IFCHR | 0o666, major, minor, 0, 0, DEFAULT)
         for name, major, minor in DEFAULTS
@@ -105,6 +110,22 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         wanted[clean(device["path"])] = (
             mode, device.get("major", 0), device.get("minor", 0), device.get("uid", 0) or 0,
             device.get("gid", 0) or 0, f"/linux/devices/{index}")  # fmt: skip
+    for mount in spec.get("mounts") or ():
+        wanted.pop(clean(mount["destination"]), None)
+    wanted.pop(PTMX, None)
+    return wanted
+
+
+def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    if brings_own_dev(spec) or not site.has("mount"):
+        return
+    wanted = _wanted(spec)
+    by_host = {}
+    if site.privileged and site.has("user") and not site.in_user_namespace:
+        from pyruntime.features import device_nodes
+
+        by_host = device_nodes.hand(wanted, site)
+        yield device_nodes.step(wanted, by_host, spec.get("linux", {}))
     directories: dict[str, Reg] = {}
     for path, (mode, major, minor, uid, gid, pointer) in wanted.items():
         parent, _, name = path.rpartition("/")
@@ -118,13 +139,20 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         else:
             mount = Reg(path)
             site.mount_ids.append((path, pointer, mount))
-            ops += _bound_node(directory, name, path, mode, major, minor, mount)
+            if path in by_host:
+                ops += _put(directory, name, by_host[path], mount)
+            else:
+                ops += _bound_node(directory, name, path, mode, major, minor, mount)
         yield Step(moments.DEVICES, pointer, f"make device `{path}`", ops)
+    found = []
+    if "/dev" not in directories:  # mounts are in the place of every device there
+        directories["/dev"] = Reg("/dev")
+        found = [resolve(site.root, "/dev", directories["/dev"], MAKE_DIRECTORY | DIRECTORY)]
     yield Step(
         moments.DEV_LINKS,
         "/linux/devices",
         "make the links in /dev",
-        _links(directories["/dev"], site),
+        [*found, *_links(directories["/dev"], site)],
     )
     yield Step(
         moments.DEV_LINKS,
@@ -178,24 +206,30 @@ def _node(
 def _bound_node(
     directory: Reg, name: str, path: str, mode: int, major: int, minor: int, mount: Reg
 ) -> list[Any]:
-    """The host's own node, proved to be that device, over an empty file or over the node that is there already: a
-    user namespace may not make any."""
-    source, tree, target = Reg("source"), Reg("tree"), Reg("target")
-    look = lib.O_PATH | lib.O_NOFOLLOW | lib.O_CLOEXEC
-    make = lib.O_CREAT | lib.O_EXCL | lib.O_NOFOLLOW | lib.O_CLOEXEC
+    """The host's own node, proved to be that device: an ordinary user may not make any."""
+    source, tree = Reg("source"), Reg("tree")
     clone = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | AT_EMPTY
     return [
-        sys(lib.NR_openat, lib.AT_FDCWD, path, look, 0, out=source),
+        sys(lib.NR_openat, lib.AT_FDCWD, path, LOOK, 0, out=source),
         statx_of(source),
         expect(MODE, mode & S_IFMT, 2, mask=S_IFMT, errno=ENODEV),
         expect(RDEV_MAJOR, major, 4, errno=ENODEV),
         expect(RDEV_MINOR, minor, 4, errno=ENODEV),
         sys(lib.NR_open_tree, source, "", clone, out=tree),
         sys(lib.NR_close, source),
+        *_put(directory, name, tree, mount),
+    ]
+
+
+def _put(directory: Reg, name: str, tree: Any, mount: Reg) -> list[Any]:
+    """A detached node over an empty file, or over what is there already but a link."""
+    target = Reg("target")
+    make = lib.O_CREAT | lib.O_EXCL | lib.O_NOFOLLOW | lib.O_CLOEXEC
+    return [
         *mount_id_of(tree, mount),
         sys(lib.NR_openat, directory, name, make, 0o666, ok=(EEXIST,), skip=1, out=target),
         sys(lib.NR_close, target),
-        sys(lib.NR_openat, directory, name, look, 0, out=target),
+        sys(lib.NR_openat, directory, name, LOOK, 0, out=target),
         statx_of(target),
         expect(MODE, S_IFLNK, 2, mask=S_IFMT, skip=1),
         expect(0, 1, errno=ELOOP),

@@ -20,6 +20,7 @@ from pyruntime.features.fields import (
     open_beneath,
     statx_of,
 )
+from pyruntime.features.mount_steps import remembered
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.plan.step import (
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 PROPERTIES = ("process.terminal", "process.consoleSize")
 
 EPERM = 1
+CONSOLE = "/dev/console"
 NAME_ROOM = 32  # bytes of "/dev/pts/N" in the message that carries the master
 WITHOUT_LINKS = lib.RESOLVE_IN_ROOT | lib.RESOLVE_NO_SYMLINKS | lib.RESOLVE_NO_MAGICLINKS
 
@@ -159,10 +161,13 @@ def _take_over(site: Site, peer: Reg, uid: int) -> list[Any]:
 def _console(site: Site, peer: Reg) -> list[Any]:
     """/dev/console is the first process's terminal, not that of one more."""
     target, tree = Reg("console"), Reg("tree")
+    # Over a mount of the config that is to be found at the end, both are.
+    covers = any(path == CONSOLE for path, _, _ in site.mount_ids)
     clone = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | AT_EMPTY
     return [
-        resolve(site.root, "/dev/console", target, MAKE_FILE | NO_SYMLINKS, 0o666),
+        resolve(site.root, CONSOLE, target, MAKE_FILE | NO_SYMLINKS, 0o666),
         sys(lib.NR_open_tree, peer, "", clone, out=tree),
+        *(remembered(tree, CONSOLE, "/process/terminal", site) if covers else []),
         sys(lib.NR_move_mount, tree, "", target, "", MOVE_FLAGS),
         sys(lib.NR_close, tree),
         sys(lib.NR_close, target),

@@ -56,6 +56,11 @@ def mount_setattr(
     _checked(result, "mount_setattr")
 
 
+def detached_tmpfs(attributes: int) -> int:
+    """A tmpfs of the host's that is mounted nowhere, with these MOUNT_ATTR_*; fsmount(2)."""
+    return _checked(lib.pr_tmpfs(attributes), "fsmount")
+
+
 def fs_type(fd: int) -> int:
     """The magic number of the file system behind a descriptor; fstatfs(2)."""
     magic = ffi.new("uint64_t *")

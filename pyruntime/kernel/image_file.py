@@ -14,13 +14,13 @@ from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 
 EACCES = 13
-MOUNT_ATTR_RDONLY = 1
+MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 1, 2, 4
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 def make() -> int:
     """A descriptor that can be read and executed; KernelError where there is no place for it."""
-    mount: int = lib.pr_tmpfs()
+    mount: int = lib.pr_tmpfs(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
     if mount < 0:
         return _temporary()
     try:

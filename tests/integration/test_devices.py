@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from tests.lib.box import refused, report, run
 from tests.lib.bundle import Bundle
+from tests.lib.facts import Facts
 
 pytestmark = pytest.mark.covers("linux.devices", "linux.resources.devices")
 
@@ -109,6 +111,68 @@ def test_devices(bundle: Bundle, entry: dict[str, object], seen: tuple[object, .
     line = outcome.lines[0]
     members = ("type", "major", "minor", "mode", "uid", "gid")
     assert tuple(line[member] for member in members) == seen
+
+
+@pytest.mark.parametrize("kind", ["root", "user namespace"])
+def test_a_bind_over_a_device_stays(
+    request: pytest.FixtureRequest, kind: str, tmp_path: Path
+) -> None:
+    """`-v /dev/urandom:/dev/random` is widely used; a file may stand there as well."""
+    bundle: Bundle = request.getfixturevalue("bundle" if kind == "root" else "mapped")
+    (tmp_path / "file").write_text("file")
+    tmp_path.chmod(0o755)
+    bundle.bind("/dev/urandom", "/dev/random").bind("/dev/zero", "/dev/null")
+    bundle.bind(tmp_path / "file", "/dev/full").set("linux.devices", [FUSE])
+    bundle.bind("/dev/null", "/dev/fuse").inside("report", "--", "cat", "/dev/full")
+    outcome = run(bundle)
+    dev = outcome.facts.dev
+    minors = {name: dev[name].get("minor") for name in ("random", "null", "fuse", "zero")}
+    assert minors == {"random": 9, "null": 5, "fuse": 3, "zero": 5}
+    assert outcome.lines[1]["data"] == "file"
+
+
+ASKED = {
+    "path": "/dev/zero2",
+    "type": "c",
+    "major": 1,
+    "minor": 5,
+    "fileMode": 0o640,
+    "uid": 3,
+    "gid": 4,
+}
+PTMX = {
+    "path": "/dev/ptmx",
+    "type": "c",
+    "major": 5,
+    "minor": 2,
+    "fileMode": 0o666,
+    "uid": 0,
+    "gid": 0,
+}
+
+
+def test_in_a_user_namespace_they_are_as_asked_for(mapped: Bundle) -> None:
+    """What the namespace may not make, root of the host makes for it: at any path, with mode and owner."""
+    mapped.set("linux.devices", [ASKED, PTMX, {**ASKED, "path": "/data/node"}])
+    mapped.inside("stat", "/dev/zero2", "--", "stat", "/data/node", "--", "report")
+    outcome = run(mapped)
+    for line in outcome.lines[:2]:
+        members = [line[name] for name in ("type", "major", "minor", "mode", "uid", "gid")]
+        assert members == ["char", 1, 5, 0o640, 3, 4]
+    dev = Facts(outcome.lines[2]).dev
+    assert dev["ptmx"]["link"] == "pts/ptmx"
+    null = dev["null"]
+    assert (null["major"], null["minor"], null["mode"], null["uid"]) == (1, 3, 0o666, 0)
+    for path in ("/dev/zero2", "/data/node", "/dev/null"):
+        assert {"nosuid", "noexec"} <= Facts(outcome.lines[2]).mount(path).options
+
+
+def test_in_a_user_namespace_they_work(mapped: Bundle) -> None:
+    words: list[str] = []
+    for name in ("null", "zero", "full", "random", "urandom"):
+        words += ["open", f"/dev/{name}", "rw", "--"]
+    lines = run(mapped.inside(*words, "open", "/dev/ptmx", "rw")).lines
+    assert [line["errno"] for line in lines] == [""] * 6
 
 
 def test_many_devices(bundle: Bundle) -> None:

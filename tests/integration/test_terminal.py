@@ -52,6 +52,18 @@ def test_console_socket(terminal: Bundle, tmp_path: Path) -> None:
         assert box.wait() == 0
 
 
+def test_beside_a_mount_of_the_config_on_the_console(terminal: Bundle, tmp_path: Path) -> None:
+    """As from runc, the terminal lies on top."""
+    terminal.bind("/dev/null", "/dev/console").inside("report", "--", "echo", "ready")
+    with ConsoleSocket(tmp_path / "console") as console, Box(terminal) as box:
+        box.create("--console-socket", str(console.path))
+        master = console.accept()
+        box.start()
+        facts = Facts(lines(master.read_until("ready\n"))[0])
+        assert facts.dev["console"]["major"] == 136
+        box.wait()
+
+
 def test_the_name_sent_is_the_ptys(terminal: Bundle, tmp_path: Path) -> None:
     with ConsoleSocket(tmp_path / "console") as console, Box(terminal.inside("pause")) as box:
         box.create("--console-socket", str(console.path))
