@@ -7,6 +7,7 @@ from pyruntime.plan.step import At, Buffer, Pointers, Reg, expect, jump, load, r
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 ESTALE = 116
@@ -56,6 +57,19 @@ def open_beneath(
     """openat2(2) with RESOLVE_* rules."""
     how = Pointers((flags | lib.O_CLOEXEC, 0, rules))
     return sys(lib.NR_openat2, fd, path, how, 24, out=out, ok=ok, skip=skip)
+
+
+def configure(context: Reg, words: Iterable[str]) -> list[Any]:
+    """One fsconfig(2) per option."""
+    ops = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals:
+            how: tuple[Any, ...] = (lib.FSCONFIG_SET_STRING, key, value)
+        else:
+            how = (lib.FSCONFIG_SET_FLAG, key)
+        ops.append(sys(lib.NR_fsconfig, context, *how, log=context))
+    return ops
 
 
 def send_descriptors(socket_fd: int, kind: int, *fds: Any) -> list[Any]:

@@ -5,11 +5,13 @@ A target is resolved beneath the root, once; a mount is attached descriptor to d
 
 from __future__ import annotations
 
+from pyruntime.features import joined_views
 from pyruntime.features.fields import (
     FS_TYPE,
     MODE,
     MOVE_FLAGS,
     SCRATCH,
+    configure,
     mount_id_of,
     set_attributes,
     statx_of,
@@ -103,7 +105,11 @@ def new_file_system(
     ops = _find_target(kind, where, mode, target, site)
     fallback, label = _fallback(kind, fd, options, site), _context_label(kind, options, site)
     attached = not fallback and _needs_mount2(options, mount.get("source") or "", label)
-    if attached:
+    before = list(joined_views.early(kind, options, fd, pointer, site))
+    yield from before
+    if before:
+        attached = False
+    elif attached:
         ops += _by_mount2(mount, options, where, target, fd, site, label, late=late)
     else:
         ops += _by_context(mount, options, fd, fallback, label, late=late)
@@ -121,6 +127,7 @@ def new_file_system(
     else:
         ops += attach(fd, where, target, pointer, site)
     text = f"mount `{mount.get('source') or kind}` on `{target}`"
+    failure = joined_views.refusal(kind, text, pointer, site)
     if late:
         yield Step(moments.MOUNT, pointer, text, ops)
         yield Step(
@@ -130,7 +137,7 @@ def new_file_system(
             [set_attributes(fd, lib.MOUNT_ATTR_RDONLY), sys(lib.NR_close, fd)],
         )
     else:
-        yield Step(moments.MOUNT, pointer, text, [*ops, sys(lib.NR_close, fd)])
+        yield Step(moments.MOUNT, pointer, text, [*ops, sys(lib.NR_close, fd)], failure=failure)
 
 
 def spread_layers(kind: str, options: Options) -> None:
@@ -224,9 +231,9 @@ def _fallback(kind: str, fd: Reg, options: Options, site: Site) -> list[Any]:
     table has takes its place, /sys read-only with all beneath it (security: R-38)."""
     if not (site.has("user") or site.in_user_namespace):
         return []
-    if kind == "proc" and "pid" not in site.created:
+    if kind == "proc" and joined_views.shares_ours("pid", site):
         attributes = options.set
-    elif kind == "sysfs" and "network" not in site.created:
+    elif kind == "sysfs" and joined_views.shares_ours("network", site):
         attributes = options.set | lib.MOUNT_ATTR_RDONLY
     else:
         return []
@@ -278,19 +285,6 @@ def _by_context(
         close,
         *fallback,
     ]
-
-
-def configure(context: Reg, words: Iterable[str]) -> list[Any]:
-    """One fsconfig(2) per option."""
-    ops = []
-    for word in words:
-        key, equals, value = word.partition("=")
-        if equals:
-            how: tuple[Any, ...] = (lib.FSCONFIG_SET_STRING, key, value)
-        else:
-            how = (lib.FSCONFIG_SET_FLAG, key)
-        ops.append(sys(lib.NR_fsconfig, context, *how, log=context))
-    return ops
 
 
 def remount(target: str, options: Options, site: Site) -> list[Any]:

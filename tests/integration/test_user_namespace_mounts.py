@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.lib import kernel
-from tests.lib.box import Box, refused, report
+from tests.lib import kernel, programs
+from tests.lib.box import Box, refused, report, run
 from tests.lib.bundle import Bundle
 from tests.lib.facts import Facts
 from tests.lib.person import Person, PersonBox, own, rootless
@@ -59,22 +61,67 @@ def test_devices_of_an_ordinary_user(person: Person, maps: tuple[Map, ...]) -> N
     assert [line["errno"] for line in outcome.lines[1:]] == [""] * 4
 
 
-def test_a_device_of_the_config_is_the_hosts(mapped: Bundle) -> None:
-    entry = {"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666}
-    found = report(mapped.set("linux.devices", [entry])).dev["kmsg"]
+KMSG = {"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666}
+
+
+def of_a_person(person: Person, entry: dict[str, object]) -> PersonBox:
+    bundle = rootless(person.bundle(), person, person.maps)
+    return PersonBox(bundle.set("linux.devices", [entry]), person)
+
+
+def test_a_device_of_the_config_is_the_hosts(person: Person) -> None:
+    with of_a_person(person, KMSG) as box:
+        found = box.run(check=True).facts.dev["kmsg"]
     assert (found["type"], found["major"], found["minor"]) == ("char", 1, 11)
 
 
-def test_a_device_the_host_does_not_have(mapped: Bundle) -> None:
-    entry = {"path": "/dev/nothing-of-the-kind", "type": "c", "major": 1, "minor": 11}
-    refused(mapped.set("linux.devices", [entry]))
+@pytest.mark.parametrize(
+    "entry", [{**KMSG, "path": "/dev/nothing-of-the-kind"}, {**KMSG, "minor": 3}]
+)
+def test_a_device_the_host_does_not_have(person: Person, entry: dict[str, object]) -> None:
+    """Or that is another there: what would be bound is not what was asked for."""
+    with of_a_person(person, entry) as box:
+        assert box.create(check=False).code == 1
 
 
-def test_a_device_that_is_another_on_the_host(mapped: Bundle) -> None:
-    """What would be bound is not what was asked for."""
-    refused(
-        mapped.set("linux.devices", [{"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 3}])
-    )
+# What shows a namespace that is joined
+
+
+SIOCSIFNAME = 0x8923
+RENAME = """
+import fcntl, os, socket, struct, sys
+from tests.lib import kernel
+kernel.setns(os.open(sys.argv[1], os.O_RDONLY))
+request = struct.pack("16s16s", b"lo", sys.argv[2].encode())
+fcntl.ioctl(socket.socket(), int(sys.argv[3]), request)
+"""
+
+
+def rename_loopback(path: str, name: str) -> None:
+    """Another network namespace shows that it is one; its loopback is down."""
+    words = [sys.executable, "-c", RENAME, path, name, str(SIOCSIFNAME)]
+    subprocess.run(words, check=True, cwd=programs.PROJECT)
+
+
+def test_sysfs_of_a_joined_network(mapped: Bundle) -> None:
+    """With a new user namespace it is that network's, made before; never the host's."""
+    mapped.add("mounts", SYS).inside("ls", "/sys/class/net", "--", "cat", "/proc/net/dev")
+    with Keeper("network") as other:
+        rename_loopback(other.path("network"), "onlyhere")
+        names, devices = run(mapped.namespace("network", other.path("network"))).lines
+    assert list(names["entries"]) == ["onlyhere"] and "onlyhere:" in devices["data"]
+
+
+def test_procfs_of_a_joined_pid_namespace_is_never_the_hosts(mapped: Bundle) -> None:
+    """The kernel gives a procfs of it to nobody in the new user namespace."""
+    with Keeper("pid") as other:
+        message = refused(mapped.namespace("pid", other.path("pid")))
+    assert "/mounts/0" in message and "operation not permitted" in message
+
+
+def test_procfs_where_the_joined_pid_namespace_is_ours(mapped: Bundle) -> None:
+    seen = report(mapped.namespace("pid", "/proc/self/ns/pid"))
+    assert seen.mount("/proc").kind == "proc" and seen.pid > 1
 
 
 def test_no_device_can_be_made(mapped: Bundle) -> None:
