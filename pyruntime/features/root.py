@@ -107,6 +107,9 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         "keep mounts from reaching the host",
         [sys(lib.NR_mount, 0, "/", 0, propagation | lib.MS_REC, 0)],
     )
+    if _waits_in_root(site):
+        text = "go to the root, while the way there is open"
+        yield Step(moments.BIRTH, "/root/path", text, [sys(lib.NR_fchdir, number)])
     ops = _attach(site) if by_host else _clone_and_attach(site, propagation, top)
     yield Step(moments.ROOT, "/root/path", f"attach the root `{rootfs}`", ops)
     if spec["root"].get("readonly"):
@@ -242,12 +245,20 @@ def _attach(site: Site) -> list[Any]:
     ]
 
 
+def _waits_in_root(site: Site) -> bool:
+    return not site.privileged and site.staged and "mount" in site.created
+
+
 def _clone_and_attach(site: Site, propagation: int, top: int) -> list[Any]:
-    """Where the host may not clone the tree, the init does, from its own copy of the mount table."""
+    """Where the host may not clone the tree, the init does, from its own copy of the mount table. Its working directory
+    went along into that copy: ids of the user namespace may have no way to the root's path."""
     at, tree = Reg("at"), Reg("tree")
     clone = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | lib.AT_RECURSIVE | AT_EMPTY
+    place = _find_place(site, at)
+    if _waits_in_root(site):
+        place[0] = sys(lib.NR_openat, lib.AT_FDCWD, ".", DIRECTORY_FLAGS, 0, out=at)
     return [
-        *_find_place(site, at),
+        *place,
         sys(lib.NR_open_tree, at, "", clone, out=tree),
         set_attributes(tree, 0, 0, propagation, recursive=True),
         *([set_attributes(tree, 0, 0, top)] if top != propagation else []),

@@ -20,7 +20,7 @@ import pytest
 from tests.lib import programs
 from tests.lib.box import Outcome
 from tests.lib.bundle import CAPABILITIES, Bundle
-from tests.lib.person import PLACE, Person, PersonBox, known, own
+from tests.lib.person import PLACE, Person, PersonBox, known, own, rootless
 from tests.lib.spaces import Map, map_users, parse_map
 
 pytestmark = pytest.mark.covers("linux.uidMappings", "linux.gidMappings")
@@ -263,3 +263,13 @@ def test_nothing_but_a_user_namespace_will_do(person: Person) -> None:
     assert outcome.code == 1 and outcome.out == ""
     assert "rootless container requires user namespaces" in outcome.err
     assert os.listdir(person.home / "run") == []
+
+
+def test_a_root_behind_a_directory_that_only_its_owner_enters(person: Person) -> None:
+    """The map has subordinate ids alone: who is root inside has no way to the bundle, and the runtime had one."""
+    only = (Map(0, person.first, person.count),)
+    bundle = rootless(person.bundle(), person, only)
+    bundle.directory.chmod(0o700)
+    bundle.rootfs.chmod(0o755)
+    with PersonBox(bundle, person) as box:
+        assert box.run(check=True).facts.uid == [0] * 3
