@@ -1,49 +1,98 @@
 """Readers of /proc: who a process is, which boot this is, what the kernel knows.
 
 A process is told from a later one of the same number by its start time (field 22 of /proc/PID/stat), and by
-the boot id from one of an earlier boot.
+the boot id from one of an earlier boot. A procfs may hide processes (hidepid, subset=pid): what cannot be read here
+is no sign of death, which a pidfd alone tells.
 """
 
 from __future__ import annotations
 
+import errno
 import posix
 
 from pyruntime.lib.files import read_file
 
+_HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
+INITIAL_TIME_NAMESPACE = 0xEFFFFFFA  # PROC_TIME_INIT_INO of linux/proc_ns.h
+NANOSECONDS = 1_000_000_000
+ENDED = ("Z", "X", "x")
+
 
 def stat_of(pid: int) -> tuple[str, int] | None:
-    """(state letter, start time in ticks since boot) of a process, None when there is none."""
+    """(state letter, start time in ticks since boot) of a process, None when there is none to be seen.
+
+    It is a zombie when no thread is left: one whose main thread alone has ended (field 20 counts) is said to sleep.
+    """
     try:
-        text = read_file(f"/proc/{pid}/stat", 4096)
-    except (FileNotFoundError, ProcessLookupError):
+        fields = _fields(pid)
+    except _HIDDEN:
         return None
+    state = fields[0].decode()
+    return "S" if state == "Z" and int(fields[17]) > 1 else state, int(fields[19])
+
+
+def thread_state(thread: int) -> str:
+    """The state letter of one thread, "" when there is none to be seen."""
+    try:
+        return _fields(thread)[0].decode()
+    except _HIDDEN:
+        return ""
+
+
+def _fields(pid: int) -> list[bytes]:
+    """/proc/PID/stat from field 3 on."""
+    text = read_file(f"/proc/{pid}/stat", 4096)
     # The command's name is in brackets and may hold brackets and blanks itself: the last one ends it.
-    fields = text[text.rindex(b")") + 2 :].split()
-    return fields[0].decode(), int(fields[19])
+    return text[text.rindex(b")") + 2 :].split()
 
 
-def is_alive(pid: int, start_time: int) -> bool:
-    """Whether that very process still runs; a zombie does not."""
-    found = stat_of(pid)
-    return found is not None and found[1] == start_time and found[0] not in ("Z", "X", "x")
+def is_shown(pid: int) -> bool:
+    """Whether this procfs has a directory for the process."""
+    return posix.access(f"/proc/{pid}", posix.F_OK)
 
 
-def inner_pid(pid: int) -> int:
-    """The number a process has in its own pid namespace: the last of NSpid in /proc/PID/status (Linux 4.1)."""
-    for line in read_file(f"/proc/{pid}/status", 1 << 16).splitlines():
+def open_pidfd(pid: int) -> int:
+    """A pidfd of the process that has the number now; -1 for none, also where it has become a thread's."""
+    try:
+        return posix.pidfd_open(pid)
+    except OSError as error:
+        if error.errno in (errno.ESRCH, errno.EINVAL, errno.ENOENT):
+            return -1
+        raise
+
+
+def inner_pid(pidfd: int) -> int:
+    """The number a process has in its own pid namespace: the last of NSpid in the fdinfo of its pidfd (Linux 5.5)."""
+    for line in read_file(f"/proc/self/fdinfo/{pidfd}", 1 << 16).splitlines():
         if line.startswith(b"NSpid:"):
             return int(line.split()[-1])
-    return pid
+    return 0
 
 
 def is_ending(pid: int) -> bool:
-    """Whether a process is gone or on its way out: the init of a pid namespace first ends all others in it, and waits
-    for them; until then it is no zombie. PF_EXITING of field 9 of /proc/PID/stat (linux/sched.h)."""
+    """Whether a process can be seen on its way out: the init of a pid namespace first ends all others in it, and waits
+    for them; until then it is no zombie. PF_EXITING of field 9 of /proc/PID/stat (linux/sched.h). A main thread
+    that ended by itself leaves the others of field 20 behind."""
     try:
-        text = read_file(f"/proc/{pid}/stat", 4096)
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return bool(int(text[text.rindex(b")") + 2 :].split()[6]) & 4)
+        fields = _fields(pid)
+    except _HIDDEN:
+        return False
+    return bool(int(fields[6]) & 4) and int(fields[17]) < 2
+
+
+def clock_offset() -> int:
+    """What our time namespace adds to the time since boot, in nanoseconds; start times are shown with it."""
+    try:
+        if posix.stat("/proc/self/ns/time").st_ino == INITIAL_TIME_NAMESPACE:
+            return 0
+        rows = read_file("/proc/self/timens_offsets", 4096).splitlines()
+    except FileNotFoundError:
+        return 0  # a kernel without time namespaces
+    for row in rows:
+        clock, seconds, rest = row.split()
+        if clock in (b"boottime", b"7"):
+            return int(seconds) * NANOSECONDS + int(rest)
+    return 0
 
 
 def boot_id() -> str:
@@ -60,8 +109,14 @@ def exe_of(pid: int) -> list[int] | None:
 
 
 def last_capability() -> int:
-    """The highest capability this kernel knows; capabilities(7)."""
-    return int(read_file("/proc/sys/kernel/cap_last_cap", 64))
+    """The highest capability this kernel knows; capabilities(7). A procfs of processes alone (subset=pid) does not say
+    it: the highest we could ever have takes its place."""
+    try:
+        return int(read_file("/proc/sys/kernel/cap_last_cap", 64))
+    except FileNotFoundError:
+        rows = read_file("/proc/self/status", 1 << 16).splitlines()
+        bounding = next(row for row in rows if row.startswith(b"CapBnd:"))
+        return int(bounding.split()[1], 16).bit_length() - 1
 
 
 def in_user_namespace() -> bool:

@@ -173,7 +173,13 @@ class Creation:
         host = self.host
         facts = proc.stat_of(host.pid)
         host.record["pid"] = host.pid
-        host.record["startTime"] = facts[1] if facts else 0
+        host.record["pidfdInode"] = posix.fstat(host.pidfd).st_ino
+        if facts:
+            host.record["startTime"] = facts[1]
+        else:
+            from pyruntime.runtime import identity
+
+            identity.estimate(host.record)
         host.record["initExe"] = host.init_exe
         if host.cgroup is not None:
             host.record["cgroup"] = driver.record(host.cgroup)
@@ -188,7 +194,7 @@ class Creation:
             buffer = self.site.hook_state.get(kind)
             if buffer is not None:
                 # runtime.md, State: in the container's namespace it is the pid as seen by the container.
-                seen = {**host.record, "pid": proc.inner_pid(host.pid)}
+                seen = {**host.record, "pid": proc.inner_pid(host.pidfd)}
                 text = hooks.state_json(seen, status).encode("utf-8", "surrogateescape")
                 host.channel.fill(self.launch.tape.slots[buffer], text)
         for kind in ("prestart", "createRuntime"):

@@ -15,8 +15,7 @@ from pyruntime import errors
 from pyruntime.cgroup import driver, notices
 from pyruntime.kernel.inotify import Inotify
 from pyruntime.kernel.native import lib
-from pyruntime.lib import proc
-from pyruntime.runtime import exits, signals, status
+from pyruntime.runtime import exits, identity, signals, status
 from pyruntime.runtime.record import timestamp
 from pyruntime.runtime.store import Store, is_id
 from pyruntime.runtime.watch import LONGEST_S, Watch
@@ -236,8 +235,7 @@ class Member:
     def _attend(self) -> None:
         """Waits for the end and for what the groups announce. A container may have ended by now."""
         self.init = signals.open_process(self.record)
-        found = proc.stat_of(self.record["pid"])
-        if self.init < 0 or found is None or found[1] != self.record["startTime"]:
+        if self.init < 0 or not identity.is_of(self.init, self.record):
             self.has_ended = True  # waited for already, and the number perhaps another's
             self._conclude()
             return

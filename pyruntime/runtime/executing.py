@@ -10,7 +10,6 @@ from __future__ import annotations
 import _signal
 import errno
 import posix
-import select
 
 from pyruntime import errors, features
 from pyruntime.cgroup import driver
@@ -44,7 +43,9 @@ def execute(request: ExecRequest) -> int:
         config = newcomer.config_for(request, entry.config())
         execution = _started(request, entry, record, config, init)
     except errors.StepError as error:
-        if init >= 0 and (_has_ended(init) or proc.is_ending(record["pid"])):
+        from pyruntime.runtime import identity
+
+        if init >= 0 and (identity.has_ended(init) or proc.is_ending(record["pid"])):
             # Whatever failed, failed for this: namespaces without their init take nobody in, and put others out.
             raise errors.WrongStatus(record["id"], errors.WORDS["exec stopped"]) from error
         raise
@@ -81,28 +82,57 @@ def _shared_with_another(pid: int) -> list[str]:
     return found
 
 
-def _has_ended(pidfd: int) -> bool:
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
-
-
 def _started(
     request: ExecRequest, entry: Entry, record: dict[str, Any], config: dict[str, Any], init: int
 ) -> Execution:
-    """The payload of a v2 group may make subgroups between our look and the clone: then look again."""
-    for attempt in range(1, ATTEMPTS + 1):
-        execution = Execution(request, entry, record, config, init)
-        try:
-            execution.start()
-        except BaseException as error:
-            execution.abandon()
-            busy = isinstance(error, errors.StepError) and error.errno == errno.EBUSY
-            if not busy or attempt == ATTEMPTS:
-                raise
-        else:
-            return execution
+    """The payload of a v2 group may make subgroups between our look and the clone: then look again. A first process
+    whose main thread has ended is joined by another one of its threads."""
+    member = Member(record["pid"], init)
+    try:
+        for attempt in range(1, ATTEMPTS + 1):
+            execution = Execution(request, entry, record, config, member)
+            try:
+                execution.start()
+            except BaseException as error:
+                execution.abandon()
+                if attempt == ATTEMPTS or not isinstance(error, errors.StepError):
+                    raise
+                if error.errno != errno.EBUSY and not member.take_thread():
+                    raise
+            else:
+                return execution
+    finally:
+        member.close()
     raise AssertionError("the last attempt returns or raises")
+
+
+class Member:
+    """Whom `exec` follows into the container: its init, borrowed, or a thread of that."""
+
+    __slots__ = ("pid", "pidfd", "_init")
+
+    def __init__(self, pid: int, init: int) -> None:
+        self.pid = pid
+        self.pidfd = init
+        self._init = init
+
+    def take_thread(self) -> bool:
+        """Whether there is one to be taken, and had not been."""
+        from pyruntime.runtime import identity
+
+        thread = identity.living_thread(self.pid)
+        if not thread or identity.has_ended(self._init):
+            return False
+        try:
+            self.pidfd = identity.open_thread(thread)
+        except OSError:
+            return False
+        self.pid = thread
+        return True
+
+    def close(self) -> None:
+        if self.pidfd != self._init:
+            posix.close(self.pidfd)
 
 
 class Execution:
@@ -114,7 +144,7 @@ class Execution:
         entry: Entry,
         record: dict[str, Any],
         config: dict[str, Any],
-        init: int,
+        member: Member,
     ) -> None:
         self.request = request
         self.terminal = -1  # the caller's
@@ -131,12 +161,12 @@ class Execution:
         site.terminal = bool(config["process"].get("terminal"))
         site.new_keyring = record.get("keyring", True)
         self.host = host = Host(site, entry, config, record)
-        host.container_pid, host.container_pidfd = record["pid"], init
+        host.container_pid, host.container_pidfd = member.pid, member.pidfd
         host.join_fd, host.task_fds = driver.join(
-            record["cgroup"], record["pid"], driver.sub_paths(request.cgroups)
+            record["cgroup"], member.pid, driver.sub_paths(request.cgroups)
         )
         site.join_count = len(host.task_fds)
-        for kind in _shared_with_another(record["pid"]):
+        for kind in _shared_with_another(member.pid):
             site.joined[kind] = ""
         if not (request.detach or site.terminal):
             site.piped = stdio.to_be_piped(config)

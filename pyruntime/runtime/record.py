@@ -1,7 +1,8 @@
 """The state record of a container: what create writes and every other verb reads.
 
 {"format", "ociVersion", "id", "bundle", "rootfs", "status": creating|created|starting|running, "pid", "startTime"
-(clock ticks since boot), "bootId", "initExe": [st_dev, st_ino] of the init's memfd, "created" (RFC 3339), "uid",
+(clock ticks since boot), "pidfdInode" (Linux 6.9: the process's own), "clockOffset" (nanoseconds the creator's time
+namespace adds to the time since boot), "bootId", "initExe": [st_dev, st_ino] of the init's memfd, "created" (RFC 3339), "uid",
 "annotations", "cgroup" (opaque, of pyruntime.cgroup), "pidNamespace": has one of its own, "keyring": has a session keyring
 of its own, "process": config.json has one, without which start is refused}
 """
@@ -33,6 +34,8 @@ def new_record(
         "status": "creating",
         "pid": 0,
         "startTime": 0,
+        "pidfdInode": 0,
+        "clockOffset": proc.clock_offset(),
         "bootId": proc.boot_id(),
         "initExe": [0, 0],
         "created": timestamp(),

@@ -6,6 +6,7 @@ import _signal
 import posix
 
 from pyruntime import errors
+from pyruntime.lib import proc
 from pyruntime.runtime.status import is_alive
 
 TYPE_CHECKING = False
@@ -47,12 +48,7 @@ def open_init(record: dict[str, Any]) -> int:
 
 def open_process(record: dict[str, Any]) -> int:
     """A pidfd of whoever has the init's number now, -1 for nobody; it is the caller's to prove who that is."""
-    if not record["pid"]:
-        return -1
-    try:
-        return posix.pidfd_open(record["pid"])
-    except ProcessLookupError:
-        return -1
+    return proc.open_pidfd(record["pid"]) if record["pid"] else -1
 
 
 def send(pidfd: int, number: int, record: dict[str, Any]) -> None:

@@ -1,10 +1,13 @@
 """What a container is doing, told from facts: the record says what was asked for, /proc what became of it.
 
 A SIGKILL of any verb at any point leaves a true status: the process is the one of the record only if its start
-time and the boot are the same, and while the init waits, /proc/PID/exe is still the init's own image.
+time and the boot are the same, and while the init waits, /proc/PID/exe is still the init's own image. Nothing but
+its pidfd tells that it has ended.
 """
 
 from __future__ import annotations
+
+import posix
 
 from pyruntime.lib import proc
 
@@ -22,7 +25,7 @@ def status(record: dict[str, Any], entry: Entry) -> str:
         if recorded == "creating" and not record["pid"] and entry.is_locked_by_another():
             return "creating"
         return "stopped"
-    if recorded == "starting":
+    if recorded in ("created", "starting"):
         recorded = "created" if _is_waiting(record) else "running"
     if recorded in ("created", "running") and is_frozen(record):
         return "paused"
@@ -31,20 +34,44 @@ def status(record: dict[str, Any], entry: Entry) -> str:
 
 def _is_waiting(record: dict[str, Any]) -> bool:
     """An ordinary user may not see which program the init is, for it cannot be looked into; of the container's own
-    program he may."""
+    program he may, if its main thread still runs."""
     try:
         found = proc.exe_of(record["pid"])
     except PermissionError:
         return True
-    return found is not None and found == list(record["initExe"])
+    if found is None:
+        return not proc.is_shown(record["pid"])
+    return found == list(record["initExe"])
 
 
 def is_alive(record: dict[str, Any]) -> bool:
     """Whether the init, or the program it became, still runs."""
     pid = record["pid"]
-    return (
-        pid != 0 and proc.is_alive(pid, record["startTime"]) and record["bootId"] == proc.boot_id()
-    )
+    if pid == 0:
+        return False
+    found = proc.stat_of(pid)
+    if found is not None and found[1] == record["startTime"]:
+        if found[0] in proc.ENDED:
+            return False
+        if is_of_this_boot(record):
+            return True
+    fd = proc.open_pidfd(pid)
+    if fd < 0:
+        return False
+    try:
+        from pyruntime.runtime import identity
+
+        return identity.is_of(fd, record) and not identity.has_ended(fd)
+    finally:
+        posix.close(fd)
+
+
+def is_of_this_boot(record: dict[str, Any]) -> bool:
+    """A procfs of processes alone (subset=pid) does not say which boot this is."""
+    try:
+        return bool(record["bootId"] == proc.boot_id())
+    except FileNotFoundError:
+        return True
 
 
 def is_frozen(record: dict[str, Any]) -> bool:

@@ -95,6 +95,7 @@ static const struct command commands[] = {
 	{ "swap", 2, probe_swap },
 	{ "transfer", 4, probe_transfer },
 	{ "thread", 1, probe_thread },
+	{ "leave", 0, probe_leave },
 	{ "member", 1, probe_member },
 	{ "keep", 1, probe_keep },
 	{ "stalk", 2, probe_stalk },

@@ -64,6 +64,32 @@ static void probe_thread(int count, char **words)
 	outcome("thread", words[0], problem ? -1 : 0);
 }
 
+static void *outlive(void *leader)
+{
+	int problem = pthread_join(*(pthread_t *)leader, NULL);
+	errno = problem;
+	outcome("leave", "", problem ? -1 : 0);
+	fflush(stdout);
+	while (!problem)
+		pause();
+	return NULL;
+}
+
+/* leave: the main thread ends, and another one, which says so then, stays until it is killed. */
+static void probe_leave(int count, char **words)
+{
+	(void)count;
+	(void)words;
+	static pthread_t leader;
+	pthread_t other;
+	leader = pthread_self();
+	int problem = pthread_create(&other, NULL, outlive, &leader);
+	if (!problem)
+		pthread_exit(NULL);
+	errno = problem;
+	outcome("leave", "", -1);
+}
+
 /* member GROUP: a child that moves there and stays until it is killed. */
 static void probe_member(int count, char **words)
 {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
+CLONE_NEWTIME = 0x00000080
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
