@@ -1,7 +1,7 @@
 """A container that exists, and what its verbs do. `create` and `run` are in create.py and foreground.py.
 
 `state`, `kill` and `list` take no lock and write nothing: they must answer while a long create or start is under
-way, and on a full disk. `start` and `delete` (removal.py) hold the lock. Each verb imports what it alone needs when
+way, and on a full disk. `start` and `delete` (removal.py) hold the lock, but not while hooks run. Each verb imports what it alone needs when
 it runs.
 """
 
@@ -70,7 +70,7 @@ class Container:
                 signals.send(init, number, record)
         finally:
             posix.close(init)
-        if number == signals.KILL and record["status"] != "created":
+        if number == signals.KILL:
             _thaw(record)
 
     def pause(self) -> None:

@@ -129,12 +129,12 @@ class Creation:
 
     def _begin(self) -> None:
         request = self.request
-        entry = store.Store(request.root, create=True).create(request.container_id)
         record = new_record(
             request.container_id, self.bundle, self.site.rootfs, self.spec, SPEC_VERSION
         )
         record["pidNamespace"] = "pid" in self.site.created
         record["keyring"] = self.site.new_keyring
+        entry = store.Store(request.root, create=True).create(request.container_id)
         self.host = Host(self.site, entry, self.spec, record)
         self.host.run_hooks = self._run_hooks
         self.launch = Launch(
@@ -148,7 +148,8 @@ class Creation:
 
     def _carry_out(self) -> None:
         host = self.host
-        self.launch.make_ready(*(() if self.inline else host.entry.make_fifos()))
+        self.launch.make_ready(None if self.inline else host.entry.make_fifos)
+        host.entry.lock()
         host.record["status"] = "created"
         host.entry.write_record(host.record)
         if self.request.pid_file:
@@ -186,10 +187,15 @@ class Creation:
         host.entry.write_record(host.record)
 
     def _run_hooks(self) -> None:
-        """The init waits before its pivot: late values for its own hooks, then the runtime's hooks."""
+        """The init waits before its pivot: late values for its own hooks, then the runtime's hooks. The lock comes back
+        when the init is ready, for createContainer hooks are run by it."""
         from pyruntime.runtime import hooks
 
         host, configured = self.host, self.spec.get("hooks") or {}
+        if any(configured.get(kind) for kind in ("prestart", "createRuntime", "createContainer")):
+            from pyruntime.runtime import interlude
+
+            interlude.begin(host.entry)
         for kind, status in (("createContainer", "creating"), ("startContainer", "created")):
             buffer = self.site.hook_state.get(kind)
             if buffer is not None:
@@ -204,6 +210,7 @@ class Creation:
     def _abandon(self) -> str:
         """Backwards: the init, then what it and the host made, then the state directory. What could not be given back
         stays on record for `delete`, and is said beside why the creation failed."""
+        from pyruntime.errors import NoSuchContainer
         from pyruntime.runtime import holdings
 
         host, log = self.host, self.request.log
@@ -213,7 +220,11 @@ class Creation:
             host.roll_back()
             for text in host.complaints:
                 log.warning(text)
+            host.entry.lock()
             holdings.release_all(host.entry)
+        except NoSuchContainer:
+            host.entry.close()
+            return ""  # a `delete --force` came between, and did all of it
         except PyruntimeError as problem:
             host.entry.close()
             return f"{problem.message}; `delete --force {host.entry.id}` tries again"

@@ -15,7 +15,7 @@ from pyruntime import errors
 from pyruntime.cgroup import driver, notices
 from pyruntime.kernel.inotify import Inotify
 from pyruntime.kernel.native import lib
-from pyruntime.runtime import exits, identity, signals, status
+from pyruntime.runtime import exits, identity, interlude, signals, status
 from pyruntime.runtime.record import timestamp
 from pyruntime.runtime.store import Store, is_id
 from pyruntime.runtime.watch import LONGEST_S, Watch
@@ -294,7 +294,7 @@ class Member:
         lock goes when the directory is closed: of that there will be news."""
         if self.reached < STARTED:
             self.crowd.inotify.add(self.entry.fd, lib.IN_MOVED_TO | lib.IN_CLOSE_NOWRITE)
-            if self.entry.is_locked_by_another():
+            if self.entry.is_locked_by_another() or interlude.is_on(self.entry):
                 return
             self._look(is_new=True)
             self.crowd.inotify.add(self.entry.fd, lib.IN_MOVED_TO)

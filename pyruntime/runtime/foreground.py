@@ -37,7 +37,6 @@ def run(request: CreateRequest) -> int:
         if terminal >= 0:
             resize(terminal, creation.launch.terminal_fd)  # before the program can ask for it
         _start(creation, host)
-        host.entry.unlock()
         if signals is None:
             if proxy is not None:
                 _report_ready(proxy, host, request)
@@ -83,13 +82,19 @@ def _report_ready(proxy: Proxy, host: Host, request: CreateRequest) -> None:
 
 
 def _start(creation: Creation, host: Host) -> None:
-    """The word to go, and then what `start` does when the program runs."""
+    """The word to go, and then what `start` does when the program runs; no lock is held while hooks run."""
+    configured = host.spec.get("hooks") or {}
+    if configured.get("startContainer"):
+        from pyruntime.runtime import interlude
+
+        interlude.begin(host.entry)
     creation.launch.let_go()
+    host.entry.lock()
     host.record["status"] = "running"
     host.entry.write_record(host.record)
-    configured = (host.spec.get("hooks") or {}).get("poststart")
-    if configured:
-        hooks.run("poststart", configured, host.record, "running")
+    host.entry.unlock()
+    if configured.get("poststart"):
+        hooks.run("poststart", configured["poststart"], host.record, "running")
 
 
 def _end(host: Host) -> None:

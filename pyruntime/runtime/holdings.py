@@ -8,7 +8,7 @@ nothing else is ever removed.
 from __future__ import annotations
 
 from pyruntime import errors
-from pyruntime.lib import files
+from pyruntime.lib import files, jsondoor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,12 +36,33 @@ def reach(entry: Entry) -> None:
         driver.reach_to_release()
 
 
+def read(entry: Entry) -> list[dict[str, Any]]:
+    """The newest first. A torn last line was never acted upon; another container's are never released."""
+    try:
+        lines = files.read_file("holdings", MAX_BYTES, entry.fd).split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        why = errors.strerror(error.errno or 0)
+        raise errors.StateError(entry.id, f"{entry.path}/holdings: {why}") from error
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            holding = jsondoor.loads(line)
+        except jsondoor.JsonError:
+            holding = None
+        if not isinstance(holding, dict) or holding.get("id") != entry.id:
+            raise errors.StateError(entry.id, f"{entry.path}/holdings is damaged: line {number}")
+        found.append(holding)
+    return found[::-1]
+
+
 def release_all(entry: Entry) -> set[str]:
     """The newest first; the kinds that were there. All are tried, then the first failure is raised, and what is
     left can be tried again."""
     failure: Exception | None = None
     kinds = set()
-    for holding in entry.holdings():
+    for holding in read(entry):
         try:
             _release_of(entry, holding)(holding)
         except Exception as error:

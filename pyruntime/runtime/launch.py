@@ -63,8 +63,8 @@ class Launch:
         # A stage that ends without telling of its clone must not be waited for: the clone holds the socket.
         self.stage_fd = -1
 
-    def make_ready(self, start: int = -1, report: int = -1) -> None:
-        """Everything up to the message `ready`; `start` and `report` are fifos, the socket serves for both
+    def make_ready(self, make_fifos: Callable[[], tuple[int, int]] | None = None) -> None:
+        """Everything up to the message `ready`; the fifos are (start, report), and the socket serves for both
         without them."""
         host, site = self.host, self.host.site
         self.tape = Tape(self.init_steps)
@@ -72,7 +72,14 @@ class Launch:
         if site.open_files is not None:
             self._raise_open_files(*site.open_files)
         self._run_host_steps(BEFORE_SPAWN)
-        self._spawn(start, report)
+        try:
+            self._hand_over(make_fifos)
+        except OSError as error:
+            number = error.errno or 0
+            raise StepError(
+                f"prepare the container init: {strerror(number)}", errno=number
+            ) from error
+        self._spawn()
         for undo in host.spawned:
             undo()
         if any(step.moment in CLONES for step in self.init_steps):
@@ -110,15 +117,22 @@ class Launch:
             if step.moment in when and step.run is not None:
                 self._run_host_step(step)
 
-    def _spawn(self, start: int, report: int) -> None:
-        host, site = self.host, self.host.site
+    def _hand_over(self, make_fifos: Callable[[], tuple[int, int]] | None) -> None:
+        """What every init is given, closed by close_handed()."""
+        host = self.host
         host.channel = channel.Channel()
         host.push(host.channel.close)
-        first = site.first_fd
+        first = host.site.first_fd
+        theirs = host.channel.theirs
+        host.give(first + 1, theirs)
+        start, report = make_fifos() if make_fifos is not None else (theirs, theirs)
+        host.give(first + 2, start)
+        host.give(first + 3, report)
         host.give(first, calls.sealed_memfd("pyruntime-tape", self.tape.bytes))
-        host.give(first + 1, host.channel.theirs)
-        host.give(first + 2, start if start >= 0 else host.channel.theirs)
-        host.give(first + 3, report if report >= 0 else host.channel.theirs)
+
+    def _spawn(self) -> None:
+        host, site = self.host, self.host.site
+        first = site.first_fd
         init_fd = calls.init_image()
         facts = posix.fstat(init_fd)
         host.init_exe = [facts.st_dev, facts.st_ino]

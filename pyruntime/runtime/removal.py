@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 def delete(root: str, container_id: str, log: Log, *, force: bool) -> None:
     """Ends what still runs, if that is allowed, and gives back everything that was made for the container."""
+    store = Store(root)
     try:
-        entry = Store(root).open(container_id)
+        entry = store.open(container_id)
         holdings.reach(entry)
         if force:
             # Before waiting for the lock: a create or start under way ends when its init does.
@@ -29,6 +30,7 @@ def delete(root: str, container_id: str, log: Log, *, force: bool) -> None:
             entry.lock()
             _delete_locked(entry, log, force=force)
     except errors.NoSuchContainer:
+        store.sweep()  # a delete that was killed may have left what is no container any more
         if not force:
             raise
 
@@ -49,7 +51,9 @@ def _delete_locked(entry: Entry, log: Log, *, force: bool) -> None:
         entry.remove()
         return
     now = status.status(record, entry)
-    if now not in ("stopped", "creating") and not force:
+    # A create that was killed takes its init along in a moment; one that is under way runs hooks.
+    is_over = now == "stopped" or (now == "creating" and not _is_in_hooks(entry))
+    if not is_over and not force:
         raise errors.WrongStatus(
             entry.id, f"cannot delete container {entry.id} that is not stopped: {now}"
         )
@@ -57,6 +61,12 @@ def _delete_locked(entry: Entry, log: Log, *, force: bool) -> None:
         ending.end(record)
     config = _config_of(entry, log)
     destroy(entry, record, config, log, force=force)
+
+
+def _is_in_hooks(entry: Entry) -> bool:
+    from pyruntime.runtime import interlude
+
+    return interlude.is_on(entry)
 
 
 def _config_of(entry: Entry, log: Log) -> dict[str, Any]:
@@ -98,6 +108,7 @@ def destroy(
         return  # somebody else deleted it
     _release(entry, record, log, force=force)
     entry.remove()
+    entry.unlock()
     configured = (config.get("hooks") or {}).get("poststop")
     if configured:
         from pyruntime.runtime import hooks

@@ -44,9 +44,10 @@ def check(record: dict[str, Any], now: str) -> None:
 
 
 def start(entry: Entry, record: dict[str, Any], log: Log) -> None:
-    """Returns when the program runs and its poststart hooks have run; the caller holds the lock.
+    """Returns when the program runs and its poststart hooks have run; the caller holds the lock, which is given back
+    while hooks run and, with NOTIFY_SOCKET in our environment, while we wait for the program's word.
 
-    With NOTIFY_SOCKET in our environment the lock is given back then, and we wait for the program's word.
+    Nothing that is written here is needed: a full disk keeps no container from starting.
     """
     init = signals.open_process(record)
     report = start_fd = guard = -1
@@ -54,6 +55,10 @@ def start(entry: Entry, record: dict[str, Any], log: Log) -> None:
     try:
         # After the descriptor: what is found to be the init now is the process behind it.
         check(record, status.status(record, entry))
+        config = entry.config_bytes()
+        in_hooks = entry.has_hooks("startContainer", config)
+        if in_hooks and _is_being_started(entry):
+            raise errors.WrongStatus(record["id"], "cannot start a container that is being started")
         if posix.environ.get(b"NOTIFY_SOCKET"):
             from pyruntime.runtime.notify import Proxy
 
@@ -63,15 +68,19 @@ def start(entry: Entry, record: dict[str, Any], log: Log) -> None:
         start_fd = _open_fifo(entry, FIFOS[0], posix.O_WRONLY)
         # The init may end at any moment. With a reader of our own the write does not fail then.
         guard = _open_fifo(entry, FIFOS[0], posix.O_RDONLY)
-        record["status"] = "starting"
-        entry.write_record(record)
+        if in_hooks:
+            from pyruntime.runtime import interlude
+
+            interlude.begin(entry)
         posix.write(start_fd, b"s")
         _follow(report, init, entry, record)
         log.debug(f"process {record['pid']}: the program runs")
+        entry.lock()
         _settle(entry, record, log)
-        _run_poststart(entry, record)
+        entry.unlock()
+        if entry.has_hooks("poststart", config):
+            _run_poststart(entry, record)
         if proxy is not None:
-            entry.unlock()
             proxy.wait(init)
             if proxy.failure is not None:
                 raise proxy.failure
@@ -81,6 +90,12 @@ def start(entry: Entry, record: dict[str, Any], log: Log) -> None:
                 posix.close(fd)
         if proxy is not None:
             proxy.close()
+
+
+def _is_being_started(entry: Entry) -> bool:
+    from pyruntime.runtime import interlude
+
+    return interlude.is_on(entry)
 
 
 def _open_fifo(entry: Entry, name: str, way: int) -> int:
@@ -166,14 +181,12 @@ def _settle(entry: Entry, record: dict[str, Any], log: Log) -> None:
     try:
         entry.write_record(record)
         entry.remove_fifos()
-    except OSError as error:
-        log.warning(f"{entry.path}: {errors.strerror(error.errno or 0)}")
+    except (errors.StepError, OSError) as error:
+        log.debug(f"{entry.path}: {error}")
 
 
 def _run_poststart(entry: Entry, record: dict[str, Any]) -> None:
     """A failure ends the container and is start's error (runtime.md, Lifecycle 9)."""
-    if not entry.has_hooks("poststart"):
-        return
     configured = (entry.config().get("hooks") or {}).get("poststart")
     if not configured:
         return

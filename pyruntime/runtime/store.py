@@ -1,6 +1,6 @@
 """The state on disk: one directory per container beneath the state root.
 
-    lock by flock on the directory itself; the kernel drops it when its holder dies
+    lock by flock on the directory itself; the kernel drops it when its holder dies (while hooks run: interlude.py)
     state.json    the record (record.py), replaced atomically
     holdings      what outlives the process, one JSON line each, written before the thing exists (holdings.py)
     config.json   the configuration as it was read: later edits of the bundle's must not matter
@@ -22,6 +22,7 @@ from pyruntime.lib import files, jsondoor, proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
 DEFAULT_ROOT = "/run/pyruntime"
@@ -102,15 +103,27 @@ class Store:
             except OSError as error:
                 raise _failed(f"make the state of `{container_id}`", error) from error
             try:
-                entry = self.open(container_id)
-                entry.lock()
+                return self._open_new(container_id)
             except errors.NoSuchContainer:
                 continue  # a `delete` came between and took the empty directory away
-            if posix.listdir(entry.fd):
-                # A `delete` took our empty directory away, and this one is another create's.
-                entry.close()
-                raise errors.ContainerExists(container_id)
-            return entry
+
+    def _open_new(self, container_id: str) -> Entry:
+        entry: Entry | None = None
+        try:
+            entry = self.open(container_id)
+            entry.lock()
+            if not posix.listdir(entry.fd):
+                return entry
+        except errors.NoSuchContainer:
+            raise
+        except BaseException as error:
+            posix.rmdir(container_id, dir_fd=self.fd)  # which takes what is empty alone
+            if isinstance(error, OSError):
+                raise _failed(f"make the state of `{container_id}`", error) from error
+            raise
+        # A `delete` took our empty directory away, and this one is another create's.
+        entry.close()
+        raise errors.ContainerExists(container_id)
 
     def open(self, container_id: str) -> Entry:
         """A container's directory, not locked; NoSuchContainer if there is none."""
@@ -132,10 +145,14 @@ class Store:
         return sorted(filter(is_id, posix.listdir(self.fd))) if self.fd >= 0 else []
 
     def sweep(self) -> None:
-        """Removes what an interrupted delete left: directories that lost their name."""
-        for name in posix.listdir(self.fd):
+        """Removes what an interrupted delete left: directories that lost their name. What will not go now, the next
+        one tries again."""
+        for name in posix.listdir(self.fd) if self.fd >= 0 else ():
             if name.startswith(_TOMBSTONE):
-                _bury(self.fd, name)
+                try:
+                    _bury(self.fd, name)
+                except OSError:
+                    continue
 
 
 def _failed(what: str, error: OSError, hint: str | None = None) -> errors.StepError:
@@ -175,30 +192,25 @@ def _check_runtime_directory(path: str) -> None:
 
 
 def _bury(root_fd: int, tombstone: str) -> None:
-    """Another process may be at the same: what is gone is gone."""
-    try:
-        fd = posix.open(tombstone, _DIRECTORY, dir_fd=root_fd)
-    except FileNotFoundError:
-        return
+    fd = posix.open(tombstone, _DIRECTORY, dir_fd=root_fd)
     try:
         files.clear_directory(fd)
-        posix.rmdir(tombstone, dir_fd=root_fd)
-    except FileNotFoundError:
-        pass
     finally:
         posix.close(fd)
+    posix.rmdir(tombstone, dir_fd=root_fd)
 
 
 class Entry:
     """One container's directory. `with entry:` gives the lock back at the end; the descriptor stays."""
 
-    __slots__ = ("store", "id", "fd", "locked")
+    __slots__ = ("store", "id", "fd", "locked", "held_fd")
 
     def __init__(self, store: Store, container_id: str, fd: int) -> None:
         self.store = store
         self.id = container_id
         self.fd = fd
         self.locked = False
+        self.held_fd = -1
 
     def __enter__(self) -> Entry:
         return self
@@ -211,9 +223,10 @@ class Entry:
         return f"{self.store.path}/{self.id}"
 
     def close(self) -> None:
-        fd, self.fd, self.locked = self.fd, -1, False
-        if fd >= 0:
-            posix.close(fd)
+        for fd in (self.fd, self.held_fd):
+            if fd >= 0:
+                posix.close(fd)
+        self.fd, self.held_fd, self.locked = -1, -1, False
 
     def lock(self) -> None:
         """Waits for the other verbs that change this container. Afterwards it is still the one by that name."""
@@ -221,6 +234,9 @@ class Entry:
             return
         fcntl.flock(self.fd, fcntl.LOCK_EX)
         self.locked = True
+        if self.held_fd >= 0:
+            posix.close(self.held_fd)
+            self.held_fd = -1
         try:
             named = posix.stat(self.id, dir_fd=self.store.fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -259,66 +275,66 @@ class Entry:
             self._damaged("not an object")
         found = record.get("format")
         if found != FORMAT:
-            known = "of a newer version" if isinstance(found, int) else "not pyruntime's"
-            raise errors.StateError(self.id, f"the state in {self.path} is {known}", foreign=True)
+            self._refuse_foreign(found)
         for name, kind in _FIELDS:
             if record.get(name).__class__ is not kind:
                 self._damaged(f"`{name}` is missing or wrong")
         if record["id"] != self.id:
             self._damaged("it is another container's")
+        if record.get("cgroup").__class__ not in (None.__class__, dict):
+            self._damaged("`cgroup` is wrong")
         if record.get("status") not in _STATUSES:
             self._damaged("`status` is missing or wrong")
         if record["pid"] != 0 and not 1 < record["pid"] < 1 << 22:
             self._damaged("`pid` is not a process")
         return record
 
+    def _refuse_foreign(self, version: Any) -> NoReturn:
+        """Not of this version, or another program's, unless what we had made is listed beside it."""
+        if version.__class__ is int:
+            known = "of a newer version"
+        elif posix.access("holdings", posix.F_OK, dir_fd=self.fd, follow_symlinks=False):
+            self._damaged("`format` is missing or wrong")
+        else:
+            known = "not pyruntime's"
+        raise errors.StateError(self.id, f"the state in {self.path} is {known}", foreign=True)
+
     def _damaged(self, why: str) -> NoReturn:
         raise errors.StateError(self.id, f"{self.path}/state.json is damaged: {why}")
 
     def write_record(self, record: dict[str, Any]) -> None:
-        data = jsondoor.dumps(record).encode("utf-8", "surrogateescape")
-        files.write_atomic(self.fd, "state.json", data)
+        self._write(files.write_atomic, "state.json", record)
 
     def note(self, holding: dict[str, Any]) -> None:
         """Writes down what is about to outlive this process, before it exists."""
-        line = jsondoor.dumps({**holding, "id": self.id}).encode()
-        files.append(self.fd, "holdings", line + b"\n")
+        self._write(files.append, "holdings", {**holding, "id": self.id}, b"\n")
 
-    def holdings(self) -> list[dict[str, Any]]:
-        """The newest first. A torn last line was never acted upon; another container's are never released."""
+    def _write(self, how: Callable[..., Any], name: str, document: Any, end: bytes = b"") -> Any:
+        """StepError names the file, of whose making not every system call speaks."""
+        data = document
+        if not isinstance(data, bytes):
+            data = jsondoor.dumps(document).encode("utf-8", "surrogateescape") + end
         try:
-            lines = files.read_file("holdings", MAX_RECORD_BYTES, self.fd).split(b"\n")[:-1]
-        except FileNotFoundError:
-            return []
+            return how(self.fd, name, data)
         except OSError as error:
-            why = errors.strerror(error.errno or 0)
-            raise errors.StateError(self.id, f"{self.path}/holdings: {why}") from error
-        found = []
-        for number, line in enumerate(lines, 1):
-            try:
-                holding = jsondoor.loads(line)
-            except jsondoor.JsonError:
-                holding = None
-            if not isinstance(holding, dict) or holding.get("id") != self.id:
-                raise errors.StateError(self.id, f"{self.path}/holdings is damaged: line {number}")
-            found.append(holding)
-        return found[::-1]
+            raise _failed(f"write {self.path}/{name}", error) from error
 
     def save_config(self, data: bytes) -> None:
         """The bytes as they were read from the bundle."""
-        files.write_new(self.fd, "config.json", data)
+        self._write(files.write_new, "config.json", data)
 
     def next_config(self, config: dict[str, Any]) -> files.Replacement:
         """Around a change of the container itself, that is by `update`."""
-        data = jsondoor.dumps(config).encode("utf-8", "surrogateescape")
-        return files.Replacement(self.fd, "config.json", data)
+        replacement: files.Replacement = self._write(files.Replacement, "config.json", config)
+        return replacement
 
     def config_bytes(self) -> bytes:
         return files.read_file("config.json", MAX_RECORD_BYTES, self.fd)
 
-    def has_hooks(self, kind: str) -> bool:
-        """Whether config() may hold hooks of a kind: a look at the bytes spares most verbs the parsing."""
-        data = self.config_bytes()
+    def has_hooks(self, kind: str, data: bytes | None = None) -> bool:
+        """Whether config() may hold hooks of a kind: a look at its bytes spares most verbs the parsing."""
+        if data is None:
+            data = self.config_bytes()
         return f'"{kind}"'.encode() in data or b"\\u" in data  # a key may be written with escapes
 
     def config(self) -> dict[str, Any]:
@@ -336,9 +352,7 @@ class Entry:
 
     def save_steps(self, steps: dict[str, list[str]]) -> None:
         """{tape index: [text, pointer]} of what may still fail after `start`."""
-        files.write_new(
-            self.fd, "steps.json", jsondoor.dumps(steps).encode("utf-8", "surrogateescape")
-        )
+        self._write(files.write_new, "steps.json", steps)
 
     def steps(self) -> dict[str, list[str]]:
         try:
@@ -349,26 +363,38 @@ class Entry:
 
     def make_fifos(self) -> tuple[int, int]:
         """(start, report) for the init, each open for both ways, so that neither ever blocks on opening."""
+        flags = posix.O_RDWR | posix.O_CLOEXEC | posix.O_NOFOLLOW
         umask = posix.umask(0o077)
         try:
             for name in FIFOS:
                 posix.mkfifo(name, 0o600, dir_fd=self.fd)
+            start = posix.open(FIFOS[0], flags, dir_fd=self.fd)
+            try:
+                return start, posix.open(FIFOS[1], flags, dir_fd=self.fd)
+            except OSError:
+                posix.close(start)
+                raise
+        except OSError as error:
+            raise _failed(f"make {self.path}/{FIFOS[0]} and {FIFOS[1]}", error) from error
         finally:
             posix.umask(umask)
-        flags = posix.O_RDWR | posix.O_CLOEXEC | posix.O_NOFOLLOW
-        start, report = [posix.open(name, flags, dir_fd=self.fd) for name in FIFOS]
-        return start, report
 
     def remove_fifos(self) -> None:
         for name in FIFOS:
             files.remove_file(self.fd, name)
 
     def remove(self) -> None:
-        """The name first, so that the id is free at once and nobody finds half a container; then the files."""
+        """The name first, so that the id is free at once and nobody finds half a container; then the files, by the
+        descriptor there is, for there may be few."""
         tombstone = f"{_TOMBSTONE}{posix.urandom(8).hex()}"
         root_fd = self.store.fd
         try:
             posix.rename(self.id, tombstone, src_dir_fd=root_fd, dst_dir_fd=root_fd)
         except FileNotFoundError:
             return
+        try:
+            files.clear_directory(self.fd)
+            posix.rmdir(tombstone, dir_fd=root_fd)
+        except FileNotFoundError:
+            pass  # another process was at the same
         self.store.sweep()

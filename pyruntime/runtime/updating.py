@@ -45,7 +45,7 @@ def update(entry: Entry, resources: dict[str, Any], rdt: dict[str, str], log: Lo
     """Changes what `resources` asks for, and with `rdt` these properties of linux.intelRdt; the caller holds the
     lock."""
     record = entry.read_record()
-    if status.status(record, entry) not in ("created", "running", "paused"):
+    if status.status(record, entry) == "stopped":
         raise errors.WrongStatus(record["id"], errors.WORDS["not running"])
     if not record.get("cgroup"):
         raise errors.UnsupportedError(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyruntime import errors
+from pyruntime.runtime import interlude
 from pyruntime.runtime.store import Store
 from tests.unit.runtime.fakes import FakeContainer
 
@@ -33,6 +34,24 @@ def test_the_block_gives_the_lock_back(container: FakeContainer) -> None:
         assert other.is_locked_by_another()
     assert not other.is_locked_by_another()
     assert container.entry.fd >= 0, "the descriptor stays"
+
+
+def test_held_for_hooks(container: FakeContainer) -> None:
+    """Others get the lock, and see that somebody is under way."""
+    other = container.store.open("web")
+    assert not interlude.is_on(other), "not there yet"
+    container.entry.save_steps({})
+    container.entry.lock()
+    interlude.begin(container.entry)
+    assert interlude.is_on(other) and not other.is_locked_by_another()
+    with other:
+        other.lock()
+    container.entry.lock()
+    assert not interlude.is_on(other) and other.is_locked_by_another()
+    container.entry.unlock()
+    interlude.begin(container.entry)
+    container.entry.close()
+    assert not interlude.is_on(other)
 
 
 def test_looking_does_not_take_the_lock(container: FakeContainer) -> None:

@@ -81,6 +81,17 @@ def test_an_unknown_one(container: FakeContainer) -> None:
     delete(container, force=True)
 
 
+def test_what_a_killed_delete_has_left(container: FakeContainer) -> None:
+    """Its directory has lost its name: whoever deletes that id again, or another one, buries it."""
+    (container.root / "~0123").mkdir()
+    (container.root / "~0123" / "state.json").touch()
+    (container.root / "~file").touch()
+    container.entry.remove()
+    (container.root / "~4567").mkdir()
+    delete(container, force=True)
+    assert [path.name for path in container.root.iterdir()] == ["~file"]
+
+
 def test_a_bad_id_is_never_fine(container: FakeContainer) -> None:
     with pytest.raises(errors.ContainerError, match="invalid container ID format"):
         removal.delete(str(container.root), "../web", Log(), force=True)

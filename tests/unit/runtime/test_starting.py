@@ -14,7 +14,7 @@ import pytest
 from pyruntime import errors
 from pyruntime.lib.log import Log
 from pyruntime.runtime import container as verbs
-from pyruntime.runtime import ends, hooks, starting
+from pyruntime.runtime import ends, hooks, interlude, starting
 from tests.unit.runtime.fakes import FakeContainer
 
 EXEC_STEP, HOOK_STEP, OTHER_STEP = 9, 7, 8
@@ -147,6 +147,21 @@ def test_a_start_that_was_killed_can_be_made_again(container: FakeContainer) -> 
     assert status(container) == "running"
 
 
+def test_only_one_start_at_a_time(container: FakeContainer) -> None:
+    """Also while the first one has given the lock back for startContainer hooks."""
+    container.scripted(ABOUT, "exec")
+    container.entry.save_steps(STEPS)
+    container.entry.save_config(json.dumps(CONFIG).encode())
+    other = container.store.open("web")
+    other.lock()
+    interlude.begin(other)
+    with pytest.raises(errors.WrongStatus, match="that is being started"):
+        verbs.find(str(container.root), "web").start(Log())
+    other.close()
+    verbs.find(str(container.root), "web").start(Log())
+    assert status(container) == "running"
+
+
 def plant_nothing(container: FakeContainer) -> None:
     (container.root / "web" / "start.fifo").unlink()
 
@@ -185,13 +200,15 @@ def test_an_init_that_ends_between_open_and_write(
 ) -> None:
     """Nobody reads any more."""
     container.scripted(ABOUT, "exec")
-    real = type(container.entry).write_record
+    real, opened = starting._open_fifo, []
 
-    def write(entry: Any, record: dict[str, Any]) -> None:
-        real(entry, record)
-        container.end_process()
+    def open_fifo(entry: Any, name: str, way: int) -> int:
+        opened.append(real(entry, name, way))
+        if len(opened) == 3:
+            container.end_process()
+        return opened[-1]
 
-    monkeypatch.setattr(type(container.entry), "write_record", write)
+    monkeypatch.setattr(starting, "_open_fifo", open_fifo)
     with pytest.raises(errors.StepError, match="ended before it could execute"):
         start(container)
 
@@ -244,15 +261,12 @@ def test_a_full_disk_does_not_undo_a_start(
 ) -> None:
     """R-50: the program runs, and the status is told from facts."""
     container.scripted(ABOUT, "exec")
-    real = type(container.entry).write_record
 
     def write(entry: Any, record: dict[str, Any]) -> None:
-        if record["status"] == "running":
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(entry, record)
+        raise errors.StepError("no space left on device")
 
     monkeypatch.setattr(type(container.entry), "write_record", write)
     start(container)
-    assert container.entry.read_record()["status"] == "starting"
+    assert container.entry.read_record()["status"] == "created"
     assert status(container) == "running"
-    assert "no space left on device" in capfd.readouterr().err
+    assert capfd.readouterr().err == ""

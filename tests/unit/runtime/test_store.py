@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pyruntime import errors
-from pyruntime.runtime import store
+from pyruntime.runtime import holdings, store
 from pyruntime.runtime.store import Store
 from tests.unit.runtime.fakes import FakeContainer
 
@@ -279,10 +279,10 @@ def test_a_record_that_is_a_link(container: FakeContainer, tmp_path: Path) -> No
 
 
 def test_holdings_come_back_newest_first(container: FakeContainer) -> None:
-    assert container.entry.holdings() == []
+    assert holdings.read(container.entry) == []
     container.entry.note({"kind": "a", "path": "x\ny"})
     container.entry.note({"kind": "b"})
-    assert container.entry.holdings() == [
+    assert holdings.read(container.entry) == [
         {"kind": "b", "id": "web"},
         {"kind": "a", "path": "x\ny", "id": "web"},
     ]
@@ -292,14 +292,14 @@ def test_a_torn_holding_was_never_acted_upon(container: FakeContainer) -> None:
     container.entry.note({"kind": "a"})
     with (container.root / "web" / "holdings").open("ab") as file:
         file.write(b'{"kind": "b", "pa')
-    assert container.entry.holdings() == [{"kind": "a", "id": "web"}]
+    assert holdings.read(container.entry) == [{"kind": "a", "id": "web"}]
 
 
 @pytest.mark.parametrize("line", [b"{", b"1", b"", b"\xff", b'{"id": "db"}', b"{}"])
 def test_a_garbled_holding(container: FakeContainer, line: bytes) -> None:
     (container.root / "web" / "holdings").write_bytes(line + b"\n" + b'{"kind": "a"}\n')
     with pytest.raises(errors.StateError, match="holdings is damaged: line 1"):
-        container.entry.holdings()
+        holdings.read(container.entry)
 
 
 def test_config_and_steps(container: FakeContainer) -> None:
