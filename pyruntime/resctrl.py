@@ -88,7 +88,7 @@ class Groups:
             raise self._failed(f"make the resctrl group `{_title(path)}`", error) from error
 
     def remove(self, *path: str) -> None:
-        """Gone already is success. Tasks left in it become those of the group above."""
+        """Gone already, or never made, is success. Tasks left in it become those of the group above."""
         try:
             above = self.open(*path[:-1])
             try:
@@ -96,8 +96,15 @@ class Groups:
             finally:
                 posix.close(above)
         except OSError as error:
-            if error.errno not in GONE:
+            if error.errno not in GONE and self._is_there(*path):
                 raise self._failed(f"remove the resctrl group `{_title(path)}`", error) from error
+
+    def _is_there(self, *path: str) -> bool:
+        try:
+            posix.close(self.open(*path))
+        except OSError as error:
+            return error.errno not in GONE
+        return True
 
     def schemata(self, name: str) -> list[str]:
         """The lines, one per resource; none where the group is gone."""

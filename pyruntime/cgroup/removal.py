@@ -61,20 +61,35 @@ def _remove(group: Group, mounted: dict[str, int], *, clear: bool = False) -> bo
 
 def _remove_path(group: Group, device: int, *, clear: bool) -> bool:
     *above, name = group.parts
-    fd, depth = tree.descend(tree.open_mount(group.mountpoint, device), above)
-    try:
-        if depth == len(above) and not _remove_group(fd, name, group, clear=clear):
-            return False
-    finally:
-        posix.close(fd)
-    for length in range(len(above), len(above) + 1 - group.made, -1):
-        fd, depth = tree.descend(tree.open_mount(group.mountpoint, device), above[: length - 1])
+    fd = _reach(group, device, above)
+    if fd is not None:
         try:
-            if depth == length - 1 and not tree.remove(fd, above[length - 1]):
+            if not _remove_group(fd, name, group, clear=clear):
+                return False
+        finally:
+            posix.close(fd)
+    for length in range(len(above), len(above) + 1 - group.made, -1):
+        fd = _reach(group, device, above[: length - 1])
+        if fd is None:
+            continue
+        try:
+            if not tree.remove(fd, above[length - 1]):
                 break  # a parent of ours that another container stands in
         finally:
             posix.close(fd)
     return True
+
+
+def _reach(group: Group, device: int, parts: list[str]) -> int | None:
+    """A handle on the directory; None where there is none, or a file in the way: nothing was made beneath it."""
+    try:
+        fd, depth = tree.descend(tree.open_mount(group.mountpoint, device), parts)
+    except NotADirectoryError:
+        return None
+    if depth == len(parts):
+        return fd
+    posix.close(fd)
+    return None
 
 
 def _remove_group(above_fd: int, name: str, group: Group, *, clear: bool) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DIRECTORY = posix.O_DIRECTORY | posix.O_CLOEXEC | posix.O_NOFOLLOW
 HANDLE = DIRECTORY | posix.O_PATH
 LISTING = DIRECTORY | posix.O_RDONLY
+_TYPE, _IS_DIR = 0o170000, 0o040000
 
 
 def open_mount(mountpoint: str, device: int) -> int:
@@ -107,15 +108,26 @@ def is_leaf(dir_fd: int) -> bool:
 
 
 def remove(parent_fd: int, name: str) -> bool:
-    """rmdir; True when it is gone, False while it holds processes or groups."""
+    """rmdir; True when it is gone, False while it holds processes or groups. What was never made needs no removing,
+    whatever the kernel says of the try: a mount that is read-only says so first (EROFS)."""
     try:
         posix.rmdir(name, dir_fd=parent_fd)
     except OSError as error:
         if error.errno in (errno.EBUSY, errno.ENOTEMPTY):
             return False
-        if error.errno not in GONE:
+        if error.errno not in GONE and is_there(parent_fd, name):
             raise
     return True
+
+
+def is_there(parent_fd: int, name: str) -> bool:
+    """Whether there is a group of that name; a file is none."""
+    try:
+        return posix.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode & _TYPE == _IS_DIR
+    except OSError as error:
+        if error.errno in GONE:
+            return False
+        raise
 
 
 def _visit(top_fd: int, *, removing: bool) -> Iterator[int]:

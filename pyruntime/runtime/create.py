@@ -222,14 +222,14 @@ class Creation:
                 log.warning(text)
             host.entry.lock()
             holdings.release_all(host.entry)
+            host.entry.remove()
         except NoSuchContainer:
-            host.entry.close()
             return ""  # a `delete --force` came between, and did all of it
-        except PyruntimeError as problem:
+        except (PyruntimeError, OSError) as problem:
+            why = problem.message if isinstance(problem, PyruntimeError) else str(problem)
+            return f"{why}; `delete --force {host.entry.id}` tries again"
+        finally:
             host.entry.close()
-            return f"{problem.message}; `delete --force {host.entry.id}` tries again"
-        host.entry.remove()
-        host.entry.close()
         configured = (self.spec.get("hooks") or {}).get("poststop")
         if configured and host.pid:
             from pyruntime.runtime import hooks

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import posix
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,3 +99,27 @@ def test_no_descriptor_is_left_by_a_walk_given_up(tmp_path: Path, top: int) -> N
     next(walk)
     walk.close()  # type: ignore[attr-defined]
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_is_not_there_needs_no_removing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the kernel says of the try; a file is no group."""
+    (tmp_path / "group").mkdir()
+    (tmp_path / "file").touch()
+    top = os.open(tmp_path, os.O_RDONLY)
+    for number in errno.errorcode:
+
+        def refuse(name: str, *, dir_fd: int, number: int = number) -> None:
+            raise OSError(number, "")
+
+        monkeypatch.setattr(posix, "rmdir", refuse)
+        if number in (errno.EBUSY, errno.ENOTEMPTY):
+            assert not tree.remove(top, "nothing")
+            continue
+        assert tree.remove(top, "nothing") and tree.remove(top, "file")
+        if number in (errno.ENOENT, errno.ENODEV):
+            continue
+        with pytest.raises(OSError):
+            tree.remove(top, "group")
+    os.close(top)
