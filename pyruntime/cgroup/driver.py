@@ -189,12 +189,13 @@ def pids(kept: dict[str, Any]) -> list[int]:
 
 
 def join(
-    kept: dict[str, Any] | None, pid: int, sub_paths: Mapping[str, str]
+    kept: dict[str, Any] | None, pid: int, sub_paths: Mapping[str, str], *, late: bool = False
 ) -> tuple[int | None, list[int]]:
     """What `exec` joins by: (directory for CLONE_INTO_CGROUP, v1 `tasks` files to write `0` to).
 
     `kept` is the state record's (None: a container without groups), `pid` its init, `sub_paths` what
-    `sub_paths` made of `--cgroup`. The descriptors are the caller's; after EBUSY from the clone ask again.
+    `sub_paths` made of `--cgroup`. The descriptors are the caller's; after EBUSY from the clone ask again, after
+    EAGAIN with `late`, and `enter` with the clone.
     """
     from pyruntime.cgroup import joining
 
@@ -202,7 +203,24 @@ def join(
         if sub_paths:
             raise errors.UsageError("--cgroup: the container has no cgroup of its own")
         return None, []
-    return joining.join(from_record(kept), pid, sub_paths)
+    return joining.join(from_record(kept), pid, sub_paths, late=late)
+
+
+def enter(
+    kept: dict[str, Any] | None, pid: int, sub_paths: Mapping[str, str], process: int
+) -> None:
+    """Moves a process into the group that counts processes, whatever its limit is."""
+    from pyruntime.cgroup import joining
+
+    if kept is not None:
+        joining.enter(from_record(kept), pid, sub_paths, process)
+
+
+def reached_limit(kept: dict[str, Any] | None) -> str:
+    """The limit of processes that keeps any more from being born, in words; "" for none."""
+    from pyruntime.cgroup import joining
+
+    return joining.reached_limit(from_record(kept)) if kept else ""
 
 
 def sub_paths(words: Iterable[str]) -> dict[str, str]:

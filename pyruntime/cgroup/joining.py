@@ -45,24 +45,25 @@ def sub_paths(words: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def join(cgroup: Cgroup, pid: int, sub_paths: Mapping[str, str]) -> tuple[int | None, list[int]]:
+def join(
+    cgroup: Cgroup, pid: int, sub_paths: Mapping[str, str], *, late: bool = False
+) -> tuple[int | None, list[int]]:
     """(directory for CLONE_INTO_CGROUP, v1 `tasks` files to write `0` to); the caller closes them.
 
     `pid` is the container's init, `sub_paths` as from the function of that name. What the payload does with its
-    groups meanwhile may make the clone fail with EBUSY; then ask again.
+    groups meanwhile may make the clone fail with EBUSY; then ask again. With `late` the group that counts processes
+    is left out: `enter` is for that one.
     """
-    ways = _ways(cgroup, sub_paths)
-    mounts = {mount.mountpoint: mount for mount in detect.visible_mounts()}
+    places = _Places(cgroup, pid, sub_paths)
     unified: int | None = None
     tasks: list[int] = []
     try:
         for group in cgroup.groups:
-            fd = _open(group, mounts.get(group.mountpoint), ways.get(group.hierarchy, []))
+            if late and group is _counting(cgroup):
+                continue
+            fd = places.open(group)
             if not group.hierarchy:
                 unified = fd
-                if group.hierarchy not in ways and knob.read(fd, "cgroup.subtree_control"):
-                    unified = _open_inits(group, mounts[group.mountpoint], pid)
-                    posix.close(fd)
                 continue
             try:
                 flags = posix.O_WRONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW
@@ -76,6 +77,65 @@ def join(cgroup: Cgroup, pid: int, sub_paths: Mapping[str, str]) -> tuple[int | 
             raise _failed(cgroup.groups[0].path, error) from error
         raise
     return unified, tasks
+
+
+def enter(cgroup: Cgroup, pid: int, sub_paths: Mapping[str, str], process: int) -> None:
+    """Moves a process into the group that `join` has left out. The kernel limits what is born in a group and not
+    who enters it (Documentation/admin-guide/cgroup-v1/pids.rst), but the move waits for a grace period."""
+    group = _counting(cgroup)
+    if group is None:
+        return
+    try:
+        fd = _Places(cgroup, pid, sub_paths).open(group)
+        try:
+            knob.write(fd, "cgroup.procs", str(process))
+        finally:
+            posix.close(fd)
+    except OSError as error:
+        raise _failed(group.path, error) from error
+
+
+def reached_limit(cgroup: Cgroup) -> str:
+    """Which group lets no more processes be born, the container's or one above it; "" for none of them."""
+    group = _counting(cgroup)
+    directory = group.directory if group is not None else ""
+    while group is not None and len(directory) > len(group.mountpoint):
+        try:
+            limit = knob.read_path(f"{directory}/pids.max")
+            if limit.isdigit() and int(knob.read_path(f"{directory}/pids.current")) >= int(limit):
+                return f"the limit of processes is {limit} ({directory}/pids.max)"
+        except OSError:
+            return ""
+        directory = directory.rpartition("/")[0]
+    return ""
+
+
+def _counting(cgroup: Cgroup) -> Group | None:
+    return cgroup.group("" if cgroup.mode == "v2" else "pids")
+
+
+class _Places:
+    """Where in each hierarchy a further process belongs."""
+
+    def __init__(self, cgroup: Cgroup, pid: int, sub_paths: Mapping[str, str]) -> None:
+        self.pid = pid
+        self.ways = _ways(cgroup, sub_paths)
+        self.mounts = {mount.mountpoint: mount for mount in detect.visible_mounts()}
+
+    def open(self, group: Group) -> int:
+        mount = self.mounts.get(group.mountpoint)
+        fd = _open(group, mount, self.ways.get(group.hierarchy, []))
+        if group.hierarchy or mount is None or group.hierarchy in self.ways:
+            return fd
+        try:
+            if not knob.read(fd, "cgroup.subtree_control"):
+                return fd
+            inits = _open_inits(group, mount, self.pid)
+        except BaseException:
+            posix.close(fd)
+            raise
+        posix.close(fd)
+        return inits
 
 
 def _ways(cgroup: Cgroup, sub_paths: Mapping[str, str]) -> dict[str, list[str]]:

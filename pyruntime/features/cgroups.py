@@ -59,6 +59,11 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         return
     numbers = [site.hand(f"tasks {index}") for index in range(site.join_count)]
 
+    # A stage's clone counts beside it: such a limit stands once the init alone is in the group.
+    stands_late = site.staged and (resources.get("pids") or {}).get("limit") == 1
+    if stands_late:
+        del resources["pids"]
+
     def make_groups(host: Any) -> None:
         host.cgroup = driver.prepare(
             site.layout,
@@ -79,6 +84,13 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         "make the cgroups and set their limits",
         run=make_groups,
     )
+    if stands_late:
+        yield Step(
+            moments.IDENTITY,
+            "/linux/resources/pids/limit",
+            "let no second process be made",
+            run=lambda host: driver.set_pids(host.cgroup, 1),
+        )
     ops = []
     for number in numbers:
         ops += [sys(lib.NR_write, number, "0", 1), sys(lib.NR_close, number)]

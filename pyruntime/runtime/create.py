@@ -13,7 +13,14 @@ import posix
 
 from pyruntime import features
 from pyruntime.cgroup import detect, driver
-from pyruntime.errors import BundleError, PyruntimeError, UsageError, WrongStatus, strerror
+from pyruntime.errors import (
+    BundleError,
+    PyruntimeError,
+    StepError,
+    UsageError,
+    WrongStatus,
+    strerror,
+)
 from pyruntime.features.inside import NOTIFY_STATE
 from pyruntime.features.site import Site
 from pyruntime.kernel import calls
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
 
 SPEC_VERSION = "1.3.0"
 FEW_MOUNTS = 64  # a descriptor for each, at least, fits any limit of open files
+EAGAIN = 11
 
 
 class Creation:
@@ -120,12 +128,20 @@ class Creation:
             entry.write_record(host.record)
             self._carry_out()
         except BaseException as error:
+            self._explain(error)
             left = self._abandon() if hasattr(self, "launch") else ""
             if left and isinstance(error, PyruntimeError):
                 error.hint = f"{error.hint}; {left}" if error.hint else left
             raise
         host.keep()
         return host
+
+    def _explain(self, error: BaseException) -> None:
+        if isinstance(error, StepError) and error.errno == EAGAIN and hasattr(self, "launch"):
+            from pyruntime.runtime import ends
+
+            cgroup = self.host.cgroup
+            ends.name_limit(error, {"cgroup": driver.record(cgroup) if cgroup else None})
 
     def _begin(self) -> None:
         request = self.request

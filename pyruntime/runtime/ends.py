@@ -70,6 +70,15 @@ def out_of_memory(what: str, record: dict[str, Any]) -> StepError:
     )
 
 
+def name_limit(error: StepError, record: dict[str, Any]) -> None:
+    """Says of a clone that failed (EAGAIN) which limit it was."""
+    from pyruntime.cgroup import driver
+
+    limit = driver.reached_limit(record.get("cgroup"))
+    if limit and limit not in error.message:
+        error.message += f": {limit}"
+
+
 def was_oom_killed(record: dict[str, Any]) -> bool:
     """The memory controller counts its kills (v1: memory.oom_control, v2: memory.events)."""
     return _memory_counts(record, b"oom_kill ")

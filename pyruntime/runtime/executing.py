@@ -86,7 +86,8 @@ def _started(
     request: ExecRequest, entry: Entry, record: dict[str, Any], config: dict[str, Any], init: int
 ) -> Execution:
     """The payload of a v2 group may make subgroups between our look and the clone: then look again. A first process
-    whose main thread has ended is joined by another one of its threads."""
+    whose main thread has ended is joined by another one of its threads; a container that has reached its limit of
+    processes is joined after the clone."""
     member = Member(record["pid"], init)
     try:
         for attempt in range(1, ATTEMPTS + 1):
@@ -97,7 +98,9 @@ def _started(
                 execution.abandon()
                 if attempt == ATTEMPTS or not isinstance(error, errors.StepError):
                     raise
-                if error.errno != errno.EBUSY and not member.take_thread():
+                if error.errno == errno.EAGAIN:
+                    ends.name_limit(error, record)
+                if error.errno != errno.EBUSY and not member.is_late_for(error, record):
                     raise
             else:
                 return execution
@@ -109,12 +112,20 @@ def _started(
 class Member:
     """Whom `exec` follows into the container: its init, borrowed, or a thread of that."""
 
-    __slots__ = ("pid", "pidfd", "_init")
+    __slots__ = ("pid", "pidfd", "late", "_init")
 
     def __init__(self, pid: int, init: int) -> None:
         self.pid = pid
         self.pidfd = init
+        self.late = False
         self._init = init
+
+    def is_late_for(self, error: errors.StepError, record: dict[str, Any]) -> bool:
+        """Whether there is another way in after that failure."""
+        if error.errno == errno.EAGAIN:
+            before, self.late = self.late, bool(record.get("cgroup"))
+            return self.late and not before
+        return self.take_thread()
 
     def take_thread(self) -> bool:
         """Whether there is one to be taken, and had not been."""
@@ -163,8 +174,9 @@ class Execution:
         self.host = host = Host(site, entry, config, record)
         host.container_pid, host.container_pidfd = member.pid, member.pidfd
         host.join_fd, host.task_fds = driver.join(
-            record["cgroup"], member.pid, driver.sub_paths(request.cgroups)
+            record["cgroup"], member.pid, driver.sub_paths(request.cgroups), late=member.late
         )
+        self.member = member
         site.join_count = len(host.task_fds)
         for kind in _shared_with_another(member.pid):
             site.joined[kind] = ""
@@ -187,7 +199,7 @@ class Execution:
         self.launch = Launch(
             host,
             steps,
-            lambda: None,
+            self._identified,
             console_socket=request.console_socket,
             pidfd_socket=request.pidfd_socket,
             log=request.log,
@@ -204,6 +216,12 @@ class Execution:
             from pyruntime.runtime.pidfile import write_pid_file
 
             write_pid_file(request.pid_file, host.pid, host)
+
+    def _identified(self) -> None:
+        member, host = self.member, self.host
+        if member.late:
+            paths = driver.sub_paths(self.request.cgroups)
+            driver.enter(host.record["cgroup"], member.pid, paths, host.pid)
 
     def finish(self) -> int:
         """Waits for the end, unless detached."""

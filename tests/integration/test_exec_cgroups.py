@@ -96,11 +96,3 @@ def test_a_cgroup_namespace_reads_the_root(bundle: Bundle) -> None:
         joins = {name for row in LAYOUT.joined() for name in (row.controllers or [""])}
         seen = facts.parse_cgroups(text)
         assert {seen[name] for name in joins if name in seen} == {"/"}
-
-
-def test_the_limits_of_the_group_hold_during_the_exec_too(bundle: Bundle) -> None:
-    """Nothing of the runtime's own needs more than a container that is full."""
-    bundle.set("linux.resources", {"pids": {"limit": 1}})
-    with running(bundle) as box:
-        message = refused(box, "ID", "/inside", "pause")
-        assert "resource temporarily unavailable" in message
