@@ -47,7 +47,8 @@ class Container:
     def kill(self, word: str, *, everyone: bool) -> None:
         """Sends a signal to the init, or to every process of the container.
 
-        Without a pid namespace of its own the init's end does not take the others along, so SIGKILL goes to all.
+        Without a pid namespace of its own the init's end does not take the others along, so SIGKILL goes to all, also
+        when they are all that is left.
         With `everyone` a container that has stopped is no error: engines clean up so.
         """
         from pyruntime.runtime import signals
@@ -62,9 +63,18 @@ class Container:
                 return
             if not status.is_alive(record):
                 return
-        init = signals.open_init(record)
+        to_all = (
+            number == signals.KILL and not record["pidNamespace"] and bool(record.get("cgroup"))
+        )
         try:
-            if number == signals.KILL and not record["pidNamespace"] and record.get("cgroup"):
+            init = signals.open_init(record)
+        except errors.WrongStatus:
+            if not to_all or not _driver().pids(record["cgroup"]):
+                raise
+            _signal_all(record, number)
+            return
+        try:
+            if to_all:
                 _signal_all(record, number)
             else:
                 signals.send(init, number, record)

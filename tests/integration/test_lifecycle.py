@@ -169,6 +169,31 @@ def test_delete_force_without_a_pid_namespace_kills_all(bundle: Bundle) -> None:
         os.close(watch)
 
 
+@pytest.mark.parametrize("signals", [("TERM", "KILL"), ("KILL",)])
+def test_what_the_init_has_left_behind(bundle: Bundle, signals: tuple[str, ...]) -> None:
+    """In the host's pid namespace its end takes nobody along: SIGKILL still reaches them, no other signal does."""
+    bundle.without_namespace("pid").inside("pause")
+    with Box(bundle) as box:
+        box.create()
+        box.start()
+        box.expect("pause")
+        pid_file = box.scratch / "exec.pid"
+        words = ["--detach", "--pid-file", str(pid_file), box.id, "/inside", "pause"]
+        box.call("exec", *words, check=True)
+        other = os.pidfd_open(int(pid_file.read_text()))
+        os.kill(box.pid, signal.SIGKILL)
+        box.wait()
+        assert box.status == "stopped"
+        for word in signals[:-1]:
+            assert "container not running" in box.kill(word, check=False).message
+        box.kill("KILL")
+        result = os.waitid(os.P_PIDFD, other, os.WEXITED)
+        assert result is not None and result.si_status == signal.SIGKILL
+        os.close(other)
+        assert "container not running" in box.kill("KILL", check=False).message
+        box.delete()
+
+
 def test_an_id_can_be_used_again(bundle: Bundle) -> None:
     with Box(bundle) as box:
         for _ in range(3):
