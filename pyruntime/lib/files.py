@@ -13,6 +13,7 @@ import posix
 _READ = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW | posix.O_NOCTTY | posix.O_NONBLOCK
 _NEW = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC | posix.O_NOFOLLOW
 _APPEND = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NOFOLLOW
+_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 _CHUNK = 1 << 16
 
 
@@ -108,13 +109,28 @@ def clear_directory(dir_fd: int) -> None:
         try:
             remove_file(dir_fd, name)
         except (IsADirectoryError, PermissionError):
-            flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
-            child = posix.open(name, flags, dir_fd=dir_fd)
+            child = posix.open(name, _DIRECTORY, dir_fd=dir_fd)
             try:
                 clear_directory(child)
             finally:
                 posix.close(child)
             posix.rmdir(name, dir_fd=dir_fd)
+
+
+def remove_directories(dir_fd: int, prefix: str) -> None:
+    """Those whose names begin so. What will not go stays; another process may be at the same."""
+    for name in posix.listdir(dir_fd):
+        if not name.startswith(prefix):
+            continue
+        try:
+            fd = posix.open(name, _DIRECTORY, dir_fd=dir_fd)
+            try:
+                clear_directory(fd)
+            finally:
+                posix.close(fd)
+            posix.rmdir(name, dir_fd=dir_fd)
+        except OSError:
+            continue
 
 
 def make_directory(path: str, dir_fd: int | None = None) -> None:

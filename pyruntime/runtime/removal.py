@@ -6,8 +6,9 @@ The same way is taken after a SIGKILL of any verb: the record and the holdings s
 from __future__ import annotations
 
 from pyruntime import errors
+from pyruntime.lib import files, jsondoor
 from pyruntime.runtime import ending, holdings, status
-from pyruntime.runtime.store import Store
+from pyruntime.runtime.store import MAX_RECORD_BYTES, Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _delete_locked(entry: Entry, log: Log, *, force: bool) -> None:
         if error.foreign or not force:
             raise
         log.warning(f"{error.message}; what its holdings name is released")
+        _end_named(entry)
         _release(entry, None, log, force=True)
         entry.remove()
         return
@@ -61,6 +63,19 @@ def _delete_locked(entry: Entry, log: Log, *, force: bool) -> None:
         ending.end(record)
     config = _config_of(entry, log)
     destroy(entry, record, config, log, force=force)
+
+
+def _end_named(entry: Entry) -> None:
+    """The init of a record that is damaged elsewhere but still tells which process that is."""
+    try:
+        record = jsondoor.loads(files.read_file("state.json", MAX_RECORD_BYTES, entry.fd))
+    except (OSError, jsondoor.JsonError):
+        return
+    if not isinstance(record, dict) or record.get("id") != entry.id:
+        return
+    pid, start = record.get("pid"), record.get("startTime")
+    if type(pid) is int and 1 < pid < 1 << 22 and type(start) is int and "bootId" in record:
+        ending.end({"id": entry.id, "pid": pid, "startTime": start, "bootId": record["bootId"]})
 
 
 def _is_in_hooks(entry: Entry) -> bool:

@@ -38,6 +38,7 @@ _FIELDS = (
     ("id", str), ("bundle", str), ("rootfs", str), ("created", str), ("bootId", str), ("ociVersion", str),
     ("pid", int), ("startTime", int), ("uid", int), ("annotations", dict), ("initExe", list), ("pidNamespace", bool),
 )  # fmt: skip
+_LATER_FIELDS = ("pidfdInode", "clockOffset", "startedAfter")
 
 
 def default_root() -> str:
@@ -145,14 +146,9 @@ class Store:
         return sorted(filter(is_id, posix.listdir(self.fd))) if self.fd >= 0 else []
 
     def sweep(self) -> None:
-        """Removes what an interrupted delete left: directories that lost their name. What will not go now, the next
-        one tries again."""
-        for name in posix.listdir(self.fd) if self.fd >= 0 else ():
-            if name.startswith(_TOMBSTONE):
-                try:
-                    _bury(self.fd, name)
-                except OSError:
-                    continue
+        """Removes what an interrupted delete left: directories that lost their name."""
+        if self.fd >= 0:
+            files.remove_directories(self.fd, _TOMBSTONE)
 
 
 def _failed(what: str, error: OSError, hint: str | None = None) -> errors.StepError:
@@ -191,13 +187,15 @@ def _check_runtime_directory(path: str) -> None:
         )
 
 
-def _bury(root_fd: int, tombstone: str) -> None:
-    fd = posix.open(tombstone, _DIRECTORY, dir_fd=root_fd)
-    try:
-        files.clear_directory(fd)
-    finally:
-        posix.close(fd)
-    posix.rmdir(tombstone, dir_fd=root_fd)
+def _are_groups(kept: Any) -> bool:
+    """None, or what pyruntime.cgroup keeps, as far as its readers rely on it."""
+    if kept is None:
+        return True
+    groups = kept.get("groups") if isinstance(kept, dict) and "mode" in kept else None
+    return isinstance(groups, dict) and all(
+        row.__class__ is list and [part.__class__ for part in row] == [str, str, int]
+        for row in groups.values()
+    )
 
 
 class Entry:
@@ -281,7 +279,10 @@ class Entry:
                 self._damaged(f"`{name}` is missing or wrong")
         if record["id"] != self.id:
             self._damaged("it is another container's")
-        if record.get("cgroup").__class__ not in (None.__class__, dict):
+        for name in _LATER_FIELDS:
+            if record.get(name, 0).__class__ is not int:
+                self._damaged(f"`{name}` is wrong")
+        if not _are_groups(record.get("cgroup")):
             self._damaged("`cgroup` is wrong")
         if record.get("status") not in _STATUSES:
             self._damaged("`status` is missing or wrong")
@@ -384,8 +385,7 @@ class Entry:
             files.remove_file(self.fd, name)
 
     def remove(self) -> None:
-        """The name first, so that the id is free at once and nobody finds half a container; then the files, by the
-        descriptor there is, for there may be few."""
+        """The name first: the id is free, and nobody finds half a container. Then the files, without a new descriptor."""
         tombstone = f"{_TOMBSTONE}{posix.urandom(8).hex()}"
         root_fd = self.store.fd
         try:

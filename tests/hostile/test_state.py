@@ -95,6 +95,8 @@ GARBAGE = {
     "brace": b"{",
     "list": b"[]",
     "text": b"hello\n",
+    "object": b"{}",
+    "shape": b'{"format":1,"cgroup":{"groups":[]},"status":5}',
     "binary": bytes(range(256)),
     "deep": b"[" * 50_000,
 }

@@ -162,6 +162,24 @@ def test_garbled_state_needs_force(
     assert "damaged" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{"status": "x"}, {"format": None}, {"cgroup": 5}, {"annotations": []}],
+    ids=str,
+)
+def test_a_strange_record_still_names_the_init(
+    container: FakeContainer, released: list[dict[str, Any]], fields: dict[str, Any]
+) -> None:
+    container.entry.note({"kind": "cgroup", **CGROUP})
+    container.spawn("running").write(**fields)
+    with pytest.raises(errors.StateError):
+        delete(container)
+    assert container.process is not None and container.process.poll() is None
+    delete(container, force=True)
+    assert container.reap() == -signal.SIGKILL
+    assert is_gone(container) and len(released) == 1
+
+
 def test_garbled_holdings_need_force(
     container: FakeContainer, released: list[dict[str, Any]]
 ) -> None:

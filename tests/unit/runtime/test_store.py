@@ -239,6 +239,9 @@ WRONG: list[tuple[str, Any]] = [
     ("pid", -1), ("pid", 1), ("pid", 1 << 22), ("pid", "5"), ("pid", True), ("pid", 5.5), ("pid", None),
     ("startTime", "x"), ("bootId", 5), ("status", "paused"), ("status", ""), ("status", []), ("id", "other"),
     ("id", None), ("annotations", []), ("bundle", 1), ("pidNamespace", 1), ("initExe", {}), ("uid", "root"),
+    ("clockOffset", "0"), ("pidfdInode", None), ("startedAfter", 1.5), ("cgroup", 5), ("cgroup", {}), ("cgroup", []),
+    ("cgroup", {"mode": "v1", "groups": []}), ("cgroup", {"mode": "v1", "groups": {"x": "abc"}}),
+    ("cgroup", {"groups": {}}), ("cgroup", {"mode": "v1", "groups": {"x": ["/a", "/b", "1"]}}),
 ]  # fmt: skip
 
 
@@ -322,3 +325,10 @@ def test_damaged_config_and_steps(container: FakeContainer, name: str, data: byt
     (container.root / "web" / f"{name}.json").write_bytes(data)
     with pytest.raises(errors.StateError, match=rf"{name}\.json is damaged: "):
         getattr(container.entry, name)()
+
+
+def test_a_record_without_a_format_beside_our_holdings(container: FakeContainer) -> None:
+    """Then it is no other program's: `delete --force` may act."""
+    container.entry.note({"kind": "a"})
+    assert not damaged(container, b"{}").foreign
+    assert damaged(container, b'{"format": 2}').foreign
