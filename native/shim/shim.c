@@ -29,6 +29,7 @@
 #endif
 
 #define MOST_DESCRIPTORS 8192 /* the rules allow 4096 mounts */
+#define FEW_DESCRIPTORS 1024 /* below this number they are scarce, if they are */
 
 static int result(long value)
 {
@@ -126,30 +127,84 @@ struct child {
 	const char *argument;
 };
 
+/* Whether one of the descriptors from number `n` on is `fd`. */
+static int is_wanted(const int *fds, int n, int count, int fd)
+{
+	for (; n < count; n++)
+		if (fds[n] == fd)
+			return 1;
+	return 0;
+}
+
+/* Without room above: what nobody wants is closed, and what is in another's way makes way. */
+static int move_in_place(const struct child *c, int *init_fd, int *moved)
+{
+	for (int fd = c->first; fd < FEW_DESCRIPTORS; fd++)
+		if (fd != *init_fd && !is_wanted(moved, 0, c->count, fd))
+			SYS(close, fd);
+	for (int n = 0; n < c->count; n++) {
+		const int to = c->first + n, from = moved[n];
+		if (from == to && SYS(fcntl, to, F_SETFD, 0) == 0)
+			continue;
+		if (*init_fd == to || is_wanted(moved, n + 1, c->count, to)) {
+			const int away = (int)SYS(fcntl, to, F_DUPFD_CLOEXEC, to + 1);
+			if (away < 0)
+				return -1;
+			if (*init_fd == to)
+				*init_fd = away;
+			for (int m = n + 1; m < c->count; m++)
+				if (moved[m] == to)
+					moved[m] = away;
+		}
+		if (SYS(dup3, from, to, 0) < 0)
+			return -1;
+		if (from > to && from != *init_fd && !is_wanted(moved, n + 1, c->count, from))
+			SYS(close, from);
+	}
+	return 0;
+}
+
+static int move_above(const struct child *c, int *init_fd, int *moved)
+{
+	const int end = c->first + c->count;
+
+	if (*init_fd < end) {
+		const int away = (int)SYS(fcntl, *init_fd, F_DUPFD_CLOEXEC, end);
+		if (away < 0)
+			return -1;
+		*init_fd = away;
+	}
+	for (int n = 0; n < c->count; n++) {
+		if (moved[n] < c->first || moved[n] >= end || moved[n] == c->first + n)
+			continue;
+		const int away = (int)SYS(fcntl, moved[n], F_DUPFD_CLOEXEC, end);
+		if (away < 0)
+			return -1;
+		moved[n] = away;
+	}
+	for (int n = 0; n < c->count; n++) {
+		const int to = c->first + n;
+		if (moved[n] == to)
+			SYS(fcntl, to, F_SETFD, 0);
+		else if (SYS(dup3, moved[n], to, 0) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* Runs on borrowed memory while Python stands still: descriptor moves, signal mask, execveat;
  * nothing else (security: R-08). Its descriptor table is its own copy. */
 static int run_child(const struct child *c)
 {
 	const char *argv[] = { "pyruntime-init", c->argument, NULL }, *envp[] = { NULL };
-	const int end = c->first + c->count;
 	const uint64_t none = 0;
-	int init_fd = c->init_fd, moved[MOST_DESCRIPTORS], n;
+	int init_fd = c->init_fd, moved[MOST_DESCRIPTORS];
 
 	SYS(close_range, c->first, ~0u, CLOSE_RANGE_CLOEXEC);
-	if (init_fd < end)
-		init_fd = (int)SYS(fcntl, init_fd, F_DUPFD_CLOEXEC, end);
-	for (n = 0; n < c->count; n++) {
+	for (int n = 0; n < c->count; n++)
 		moved[n] = c->fds[n];
-		if (moved[n] >= c->first && moved[n] < end && moved[n] != c->first + n)
-			moved[n] = (int)SYS(fcntl, moved[n], F_DUPFD_CLOEXEC, end);
-	}
-	for (n = 0; n < c->count; n++) {
-		const int to = c->first + n;
-		if (moved[n] == to)
-			SYS(fcntl, to, F_SETFD, 0);
-		else if (SYS(dup3, moved[n], to, 0) < 0)
-			return 120;
-	}
+	if (move_above(c, &init_fd, moved) < 0 && move_in_place(c, &init_fd, moved) < 0)
+		return 120;
 	SYS(rt_sigprocmask, SIG_SETMASK, &none, 0, 8);
 	SYS(execveat, init_fd, "", argv, envp, AT_EMPTY_PATH);
 	return 121;

@@ -37,8 +37,10 @@ def prepare(
     *,
     rootless: bool,
     occupant: int = 0,
+    lean: bool = False,
 ) -> Cgroup:
-    """Makes the groups and sets the limits; `note` takes the holding before the first directory exists."""
+    """Makes the groups and sets the limits; `note` takes the holding before the first directory exists. `lean`: with
+    one hierarchy's descriptors at a time, and none to join by."""
     limits = list(setters(resources))
     _refuse_what_v1_lacks(layout, resources, limits)
     absolute, parts = location.inner(cgroups_path, container_id)
@@ -50,11 +52,17 @@ def prepare(
             for hierarchy, place in places:
                 works.append(Work(hierarchy, place, occupant))
                 works[-1].survey()
+                if lean:
+                    works[-1].close()
             cgroup.groups = [work.group for work in works]
             note({"kind": "cgroup", **as_record(layout.mode, cgroup.groups)})
             for work in works:
+                if lean:
+                    work.survey()
                 work.make()
-                _furnish(cgroup, work, resources, limits, rootless=rootless)
+                _furnish(cgroup, work, resources, limits, rootless=rootless, lean=lean)
+                if lean:
+                    work.close()
             return cgroup
         except Vanished:
             cgroup.close()
@@ -92,6 +100,7 @@ class Work:
     def survey(self) -> None:
         """Goes down as far as directories exist; an existing group must be empty and thawed."""
         parts = self.group.parts
+        self.group.made, self.above = len(parts), {}
         self.fd = tree.open_mount(self.hierarchy.mountpoint, self.hierarchy.device)
         try:
             for part in parts:
@@ -168,6 +177,7 @@ def _furnish(
     limits: list[tuple[str, Setter]],
     *,
     rootless: bool,
+    lean: bool,
 ) -> None:
     """Limits and join file of one hierarchy."""
     controllers = work.hierarchy.controllers
@@ -182,6 +192,8 @@ def _furnish(
                 apply(work.fd, resources)
         if "devices" in controllers:
             _set_devices(work, resources, rootless=rootless)
+        if lean:
+            return
         cgroup.task_fds.append(
             posix.open("tasks", posix.O_WRONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW, dir_fd=work.fd)
         )

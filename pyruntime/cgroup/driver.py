@@ -37,6 +37,7 @@ def prepare(
     rootless: bool = False,
     owner: int | None = None,
     occupant: int = 0,
+    lean: bool = False,
 ) -> Cgroup:
     """Makes the container's groups with their limits and opens the descriptors to join them by.
 
@@ -44,6 +45,7 @@ def prepare(
     parent vanished and a new look was needed). On failure the holdings are the caller's to release.
     `rootless`: a refusal to set device rules is no failure, as nothing is gained by being without them.
     `owner`: the host's uid a v2 group is given to; a v1 group never is (config-linux.md, Cgroup ownership).
+    `lean`: few descriptors at a time; the v1 groups are then joined by `move` alone.
     `occupant`: a process that may be in the group already, which then is ours although it is there (systemd made it).
     """
     if not layout.hierarchies:
@@ -66,8 +68,22 @@ def prepare(
     from pyruntime.cgroup import creation
 
     return creation.prepare(
-        layout, cgroups_path, container_id, resources, note, rootless=rootless, occupant=occupant
+        layout,
+        cgroups_path,
+        container_id,
+        resources,
+        note,
+        rootless=rootless,
+        occupant=occupant,
+        lean=lean,
     )
+
+
+def move(cgroup: Cgroup, process: int) -> None:
+    """Into every v1 group, one after the other, each of which waits for a grace period."""
+    from pyruntime.cgroup import joining
+
+    joining.move(cgroup, process)
 
 
 def reach_systemd() -> None:

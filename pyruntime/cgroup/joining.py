@@ -95,6 +95,21 @@ def enter(cgroup: Cgroup, pid: int, sub_paths: Mapping[str, str], process: int) 
         raise _failed(group.path, error) from error
 
 
+def move(cgroup: Cgroup, process: int) -> None:
+    """Into every v1 group; the unified one was joined by the clone."""
+    mounted = detect.mounted()
+    for group in cgroup.groups:
+        fd = group.open(mounted) if group.hierarchy else None
+        if fd is None:
+            continue
+        try:
+            knob.write(fd, "cgroup.procs", str(process))
+        except OSError as error:
+            raise _failed(group.path, error) from error
+        finally:
+            posix.close(fd)
+
+
 def reached_limit(cgroup: Cgroup) -> str:
     """Which group lets no more processes be born, the container's or one above it; "" for none of them."""
     group = _counting(cgroup)

@@ -12,7 +12,7 @@ from pyruntime.features.inside import clean
 from pyruntime.features.mount_options import words_of
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import Step, sys
+from pyruntime.plan.step import SYNC, Step, builtin, sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pyruntime.features.site import Site
 
+SYNC_CODE = ord("S")
 PROPERTIES = ("linux.cgroupsPath", "linux.resources")
 
 
@@ -42,7 +43,7 @@ def survey(spec: dict[str, Any], site: Site) -> None:
     for hierarchy in site.layout.joined():
         found = location.components(site.layout, hierarchy, absolute, parts)
         site.cgroup_relative[hierarchy.name] = "/" + "/".join(found)
-        if not hierarchy.unified and site.scope is None:
+        if not (hierarchy.unified or site.lean) and site.scope is None:
             site.join_count += 1
 
 
@@ -73,6 +74,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             host.note,
             rootless=not site.privileged or site.in_user_namespace,
             owner=owner(spec, site),
+            lean=site.lean,
         )
         fds, host.cgroup.task_fds = host.cgroup.task_fds, []
         for number, fd in zip(numbers, fds, strict=True):
@@ -91,10 +93,24 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             "let no second process be made",
             run=lambda host: driver.set_pids(host.cgroup, 1),
         )
-    ops = []
+    yield _join(site, numbers)
+
+
+def _join(site: Site, numbers: list[int]) -> Step:
+    """The init by itself; where it has no descriptors for that, the host moves it."""
+    text, ops = "join the cgroups", []
+    if site.lean:
+        ops.append(builtin(SYNC, site.socket_fd, SYNC_CODE))
+        return Step(
+            moments.JOIN_CGROUP,
+            "/linux/cgroupsPath",
+            text,
+            ops,
+            run=lambda host: driver.move(host.cgroup, host.pid),
+        )
     for number in numbers:
         ops += [sys(lib.NR_write, number, "0", 1), sys(lib.NR_close, number)]
-    yield Step(moments.JOIN_CGROUP, "/linux/cgroupsPath", "join the cgroups", ops)
+    return Step(moments.JOIN_CGROUP, "/linux/cgroupsPath", text, ops)
 
 
 def owner(spec: dict[str, Any], site: Site) -> int | None:

@@ -22,7 +22,7 @@ class Site:
 
     __slots__ = (
         "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "notify", "no_pivot", "root_alone", "root_places", "new_keyring",
-        "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "machine",
+        "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "lean", "machine",
         "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings", "notices", "environment", "open_files", "piped", "apparmor", "selinux", "mount_label",
         "cgroups", "cgroup_obstacle", "scope", "exec", "privileged", "may_nice", "affinity_chosen", "in_user_namespace", "unprivileged_user", "umask", "procfs_lent", "_procfs",
     )  # fmt: skip
@@ -51,7 +51,7 @@ class Site:
         self.cgroup_obstacle: str | None = None  # why one who may be refused can make none for it
         self.scope: Any = None  # the systemd unit that will hold it, if one will
         self.cgroup_relative: dict[str, str] = {}
-        self.join_count = 0
+        self.join_count, self.lean = 0, False  # `tasks` files for the init; few descriptors: none
         self.first_fd = 3 + preserve_fds
         self.handed: list[str] = []
         self.exec = joining  # a process joins a container that exists

@@ -42,17 +42,18 @@ if TYPE_CHECKING:
 
 SPEC_VERSION = "1.3.0"
 FEW_MOUNTS = 64  # a descriptor for each, at least, fits any limit of open files
-EAGAIN = 11
+EAGAIN, EMFILE = 11, 24
 
 
 class Creation:
     """One container on its way to `created`."""
 
-    def __init__(self, request: CreateRequest, *, inline: bool = False) -> None:
+    def __init__(self, request: CreateRequest, *, inline: bool = False, lean: bool = False) -> None:
         # A caller that ignores SIGCHLD would make the init's end, and a hook's, vanish unseen.
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         self.request = request
         self.inline = inline
+        self.lean = lean
         self.warnings: list[Any] = []
         self.bundle, self.data, self.spec = _read_bundle(request.bundle, self.warnings)
         if inline and not self.spec.get("process"):
@@ -69,7 +70,7 @@ class Creation:
             self.data = rootless.prepare(self.spec, self.data, request)
         self.site = self._survey()
         self.steps = features.plan(self.spec, self.site)
-        for text in (*self.warnings, *self.site.warnings):
+        for text in (*self.warnings, *self.site.warnings) if not lean else ():
             request.log.warning(text if isinstance(text, str) else f"{text[0]}: {text[1]}")
         for text in self.site.notices:
             request.log.debug(text)
@@ -85,6 +86,7 @@ class Creation:
         )
         site.activated = activated
         site.inline = self.inline
+        site.lean = self.lean
         site.terminal = bool((spec.get("process") or {}).get("terminal"))
         if posix.environ.get(b"NOTIFY_SOCKET"):
             state = f"{request.root or store.default_root()}/{request.container_id}"
@@ -255,10 +257,23 @@ class Creation:
         return ""
 
 
+def made(request: CreateRequest, *, inline: bool = False) -> tuple[Creation, Host]:
+    """The container exists. Where descriptors ran out a second try makes do with few, and takes longer."""
+    creation = Creation(request, inline=inline)
+    try:
+        return creation, creation.make()
+    except StepError as error:
+        if error.errno != EMFILE or not creation.site.join_count:
+            raise
+        if hasattr(creation, "host"):
+            posix.close(creation.host.entry.store.fd)
+    creation = Creation(request, inline=inline, lean=True)
+    return creation, creation.make()
+
+
 def create(request: CreateRequest) -> None:
     """The container exists and waits for `start`; its init is a child of our parent's subreaper."""
-    creation = Creation(request)
-    host = creation.make()
+    _, host = made(request)
     posix.close(host.pidfd)
     host.channel.close()
     host.entry.close()

@@ -189,6 +189,12 @@ class Launch:
             posix.waitid(posix.P_PIDFD, pidfd, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
         except (ProcessLookupError, ChildProcessError):
             raise InternalError(f"the init's clone {pid} is not a child of ours") from None
+        except OSError as error:
+            _end(pid)
+            number = error.errno or 0
+            raise StepError(
+                f"open the container's process: {strerror(number)}", errno=number
+            ) from error
         posix.waitpid(host.pid, 0)
         posix.close(host.pidfd)
         host.pid, host.pidfd = pid, pidfd

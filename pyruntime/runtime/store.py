@@ -386,8 +386,7 @@ class Entry:
 
     def remove(self) -> None:
         """The name first: the id is free, and nobody finds half a container. Then the files, without a new descriptor."""
-        tombstone = f"{_TOMBSTONE}{posix.urandom(8).hex()}"
-        root_fd = self.store.fd
+        tombstone, root_fd = f"{_TOMBSTONE}{posix.urandom(8).hex()}", self.store.fd
         try:
             posix.rename(self.id, tombstone, src_dir_fd=root_fd, dst_dir_fd=root_fd)
         except FileNotFoundError:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lib import kernel
+from tests.lib import kernel, leaks
 from tests.lib.box import Box, refused
 from tests.lib.bundle import Bundle
+from tests.lib.groups import hierarchies
 
 OPTIONS = {"blocks": "size=256k,mode=0700", "inodes": "nr_inodes=24,mode=0700"}
 
@@ -75,8 +76,7 @@ def test_a_create_leaves_nothing(bundle: Bundle, tmp_path: Path, room: int) -> N
 
 @pytest.mark.parametrize("count", range(5, 40))
 def test_few_descriptors(bundle: Bundle, count: int) -> None:
-    """Wherever they end; the id is free again, and the sentence says what was being made."""
-    bundle.bind("/etc/hostname", "/etc/hostname")
+    """Wherever they end; the id is free again, and the sentence says what was being made. Sixteen are enough."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
@@ -85,8 +85,39 @@ def test_few_descriptors(bundle: Bundle, count: int) -> None:
         outcome = box.create(check=False)
         box.prepare = None
         if outcome.code:
+            assert count < 16
             assert outcome.code == 1 and "Traceback" not in outcome.message
             assert "a system call" not in outcome.message
             assert not box.root.exists() or os.listdir(box.root) == []
         else:
             assert box.status == "created"
+            rows = Path(f"/proc/{box.pid}/cgroup").read_text().splitlines()
+            assert sum(row.endswith(f"/{box.id}") for row in rows) == len(hierarchies())
+            box.prepare = limit
+            box.start()
+            assert box.status == "running"
+            box.kill("KILL")
+            assert box.wait() == 137
+            box.delete()
+
+
+@pytest.mark.parametrize("count", range(17, 40))
+def test_few_descriptors_for_a_user_namespace(mapped: Bundle, count: int) -> None:
+    """With a bind and hooks; who is cloned by a stage finds every descriptor where it is looked for."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+
+    before = leaks.children()
+    mapped.bind("/etc/hostname", "/etc/hostname").hook("createRuntime", "true", path="/bin/true")
+    with Box(mapped.inside("cat", "/etc/hostname", "--", "exit", "3"), prepare=limit) as box:
+        outcome = box.create(check=False)
+        box.prepare = None
+        if outcome.code:
+            assert "too many open files" in outcome.message
+            assert os.listdir(box.root) == []
+            assert leaks.children() == before
+        else:
+            box.start()
+            assert box.wait() == 3
+            assert box.expect("cat")["errno"] == ""
