@@ -158,6 +158,16 @@ def list_findings(findings: Sequence[tuple[str, str, str]], where: str) -> str:
     return head + "; ".join(rows)
 
 
+def unreadable(container_id: str, path: str, error: OSError) -> PyruntimeError:
+    """Of a file of the state: damaged it is only if the file itself keeps us from reading, and not our own straits."""
+    import errno
+
+    number = error.errno or 0
+    if number in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        return StepError(f"read {path}: {strerror(number)}", errno=number)
+    return StateError(container_id, f"{path} is damaged: {strerror(number)}")
+
+
 def strerror(number: int) -> str:
     """The kernel's words for an errno as Go spells them (lower case)."""
     import posix

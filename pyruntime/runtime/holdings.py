@@ -43,8 +43,7 @@ def read(entry: Entry) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        why = errors.strerror(error.errno or 0)
-        raise errors.StateError(entry.id, f"{entry.path}/holdings: {why}") from error
+        raise errors.unreadable(entry.id, f"{entry.path}/holdings", error) from error
     found = []
     for number, line in enumerate(lines, 1):
         try:

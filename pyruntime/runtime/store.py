@@ -268,7 +268,7 @@ class Entry:
         except jsondoor.JsonError as error:
             self._damaged(f"not JSON: {error}")
         except OSError as error:
-            self._damaged(errors.strerror(error.errno or 0))
+            raise errors.unreadable(self.id, f"{self.path}/state.json", error) from error
         if not isinstance(record, dict):
             self._damaged("not an object")
         found = record.get("format")

@@ -121,3 +121,25 @@ def test_few_descriptors_for_a_user_namespace(mapped: Bundle, count: int) -> Non
             box.start()
             assert box.wait() == 3
             assert box.expect("cat")["errno"] == ""
+
+
+@pytest.mark.parametrize("count", range(5, 20))
+def test_few_descriptors_for_a_forced_delete(bundle: Bundle, count: int) -> None:
+    """A record that cannot be read for want of descriptors is not damaged: nothing is forgotten."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+
+    with Box(bundle.inside("pause")) as box:
+        box.create()
+        box.start()
+        box.prepare = limit
+        outcome = box.delete("--force", check=False)
+        box.prepare = None
+        if outcome.code:
+            assert "too many open files" in outcome.message
+            assert "a system call" not in outcome.message
+            assert (box.root / box.id / "holdings").exists()
+            box.delete("--force")
+        assert box.wait() == 137
+        assert os.listdir(box.root) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from pyruntime import errors
 from pyruntime.cgroup import driver, frozen
+from pyruntime.lib import files
 from pyruntime.lib.log import Log
 from pyruntime.runtime import container as verbs
 from pyruntime.runtime import ending, holdings, hooks, removal
@@ -178,6 +180,31 @@ def test_a_strange_record_still_names_the_init(
     delete(container, force=True)
     assert container.reap() == -signal.SIGKILL
     assert is_gone(container) and len(released) == 1
+
+
+@pytest.mark.parametrize("name", ["state.json", "holdings"])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_what_cannot_be_read_for_want_of_room_is_not_damaged(
+    container: FakeContainer,
+    released: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    number: int,
+) -> None:
+    container.write(status="created")
+    container.entry.note({"kind": "cgroup", **CGROUP})
+    real = files.read_file
+
+    def read(path: str, *words: Any) -> bytes:
+        if path == name:
+            raise OSError(number, "")
+        return real(path, *words)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "read_file", read)
+        with pytest.raises(errors.StepError, match=f"read .*/{name}"):
+            delete(container, force=True)
+    assert released == [] and container.store.ids() == ["web"]
 
 
 def test_garbled_holdings_need_force(
