@@ -117,7 +117,12 @@ ffibuilder.cdef(declarations())
 ffibuilder.set_source(
     "pyruntime.kernel._native",
     source(),
-    sources=["native/shim/shim.c", "native/shim/bpf.c", "native/shim/notice.c"],
+    sources=[
+        "native/shim/shim.c",
+        "native/shim/bpf.c",
+        "native/shim/notice.c",
+        "native/shim/terminal.c",
+    ],
     include_dirs=["native/shim"],
     extra_compile_args=["-O2", "-std=gnu11", "-fstack-protector-strong", "-Wall", "-Wextra"],
     extra_link_args=["-Wl,-z,relro,-z,now"],

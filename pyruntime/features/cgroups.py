@@ -53,17 +53,21 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     linux = spec.get("linux", {})
     resources, warnings = driver.effective(linux.get("resources") or {}, site.layout.mode)
     site.warnings += warnings
+    if site.staged and (resources.get("pids") or {}).get("limit") == 1:
+        # A stage's clone counts beside it: such a limit stands once the init alone is in the group.
+        del resources["pids"]
+        yield Step(
+            moments.IDENTITY,
+            "/linux/resources/pids/limit",
+            "let no second process be made",
+            run=lambda host: driver.set_pids(host.cgroup, 1),
+        )
     if site.scope is not None:
         from pyruntime.features import scope
 
         yield scope.step(resources, site, owner(spec, site))
         return
     numbers = [site.hand(f"tasks {index}") for index in range(site.join_count)]
-
-    # A stage's clone counts beside it: such a limit stands once the init alone is in the group.
-    stands_late = site.staged and (resources.get("pids") or {}).get("limit") == 1
-    if stands_late:
-        del resources["pids"]
 
     def make_groups(host: Any) -> None:
         host.cgroup = driver.prepare(
@@ -86,13 +90,6 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         "make the cgroups and set their limits",
         run=make_groups,
     )
-    if stands_late:
-        yield Step(
-            moments.IDENTITY,
-            "/linux/resources/pids/limit",
-            "let no second process be made",
-            run=lambda host: driver.set_pids(host.cgroup, 1),
-        )
     yield _join(site, numbers)
 
 

@@ -108,8 +108,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         [sys(lib.NR_mount, 0, "/", 0, propagation | lib.MS_REC, 0)],
     )
     if _waits_in_root(site):
-        text = "go to the root, while the way there is open"
-        yield Step(moments.BIRTH, "/root/path", text, [sys(lib.NR_fchdir, number)])
+        yield _go_to_root(number)
     ops = _attach(site) if by_host else _clone_and_attach(site, propagation, top)
     yield Step(moments.ROOT, "/root/path", f"attach the root `{rootfs}`", ops)
     if spec["root"].get("readonly"):
@@ -247,6 +246,11 @@ def _attach(site: Site) -> list[Any]:
 
 def _waits_in_root(site: Site) -> bool:
     return not site.privileged and site.staged and "mount" in site.created
+
+
+def _go_to_root(number: int) -> Step:
+    text = "go to the root, while the way there is open"
+    return Step(moments.BIRTH, "/root/path", text, [sys(lib.NR_fchdir, number)])
 
 
 def _clone_and_attach(site: Site, propagation: int, top: int) -> list[Any]:

@@ -12,6 +12,7 @@ from tests.lib import kernel
 from tests.lib.box import Box, refused
 from tests.lib.bundle import Bundle
 from tests.lib.hostile import Swapping
+from tests.lib.person import Person, PersonBox, rootless
 from tests.lib.spaces import FILES, SUBORDINATE, Keeper, inode, map_users
 
 
@@ -116,12 +117,17 @@ def test_the_runtimes_own_user_namespace(where: Path) -> None:
 
 
 @pytest.mark.parametrize("other", ["file", "device"])
-def test_a_host_device_that_is_something_else(mapped: Bundle, where: Path, other: str) -> None:
-    (where / "file").write_text("")
+def test_a_host_device_that_is_something_else(person: Person, other: str) -> None:
+    """An ordinary user's container gets the host's nodes."""
+    (person.home / "file").write_text("")
     kernel.mount(
-        "/dev/null" if other == "device" else str(where / "file"), "/dev/zero", flags=kernel.MS_BIND
+        "/dev/null" if other == "device" else str(person.home / "file"),
+        "/dev/zero",
+        flags=kernel.MS_BIND,
     )
     try:
-        refused(mapped)
+        bundle = rootless(person.bundle(), person, person.maps)
+        with PersonBox(bundle, person) as box:
+            assert box.create(check=False).code == 1
     finally:
         kernel.umount("/dev/zero")
