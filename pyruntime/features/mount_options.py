@@ -88,11 +88,19 @@ _QUOTE = '"'
 
 def words_of(mount: dict[str, Any]) -> list[str]:
     """The options one by one: several in one string are divided by commas, as mount(2) would read them; a comma after a
-    backslash or in quotes belongs to its value."""
+    backslash or in quotes belongs to its value. Beside data only data is found: `size=1m,suid` stays the wrong size that
+    it is (security: R-43)."""
     words: list[str] = mount.get("options") or []
     if not any("," in word for word in words):
         return words
-    return [part for word in words for part in _parts(word)]
+    return [part for word in words for part in _taken_apart(word)]
+
+
+def _taken_apart(word: str) -> list[str]:
+    parts = _parts(word)
+    if "=" in parts[0] and any("=" not in part and Options([part]).is_flag for part in parts):
+        return [word]
+    return parts
 
 
 def _parts(text: str) -> list[str]:
@@ -126,6 +134,11 @@ class Options:
         self.data: list[str] = []
         for word in words:
             self._add(word)
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether anything but data was among the words."""
+        return not self.data
 
     @property
     def read_only(self) -> bool:

@@ -13,6 +13,7 @@ from tests.unit.features.test_mounts import FLAG, STRING, mounted, settings
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
+        ("size=1m,suid", [(STRING, "size", "1m,suid")]),
         ("size=1m,mode=0700", [(STRING, "size", "1m"), (STRING, "mode", "0700")]),
         ("nosuid,size=1m,ro", [(FLAG, "ro"), (STRING, "size", "1m")]),
         ("a=1\\,2,b", [(STRING, "a", "1\\,2"), (FLAG, "b")]),
