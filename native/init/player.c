@@ -62,18 +62,18 @@ static long expect(const struct player *p, const struct insn *i, const long *a)
 	return a[4] > 0 && a[4] < 4096 ? -a[4] : 0;
 }
 
-static long decimal(const struct player *p, long at, long value)
+static long decimal(const struct player *p, long at, long value, u64 base)
 {
 	const long room = (long)(uintptr_t)p->data + (long)p->data_size - at;
 	u64 rest = value < 0 ? 0 - (u64)value : (u64)value;
 	char digits[24], *to = (char *)(uintptr_t)at;
 	int n = 0;
 
-	if (room < 22)
+	if (room < 24)
 		return -PR_EBADMSG;
 	do
-		digits[n++] = (char)('0' + rest % 10);
-	while (rest /= 10);
+		digits[n++] = (char)('0' + rest % base);
+	while (rest /= base);
 	if (value < 0)
 		digits[n++] = '-';
 	while (n)
@@ -190,7 +190,7 @@ long execute(struct player *p, const struct insn *i, const long *a, long *value)
 		*value = a[0];
 		return 0;
 	case OP_DECIMAL:
-		return are_buffers(i, 0, 1) ? decimal(p, a[0], a[1]) : -PR_EBADMSG;
+		return are_buffers(i, 0, 1) ? decimal(p, a[0], a[1], a[2] == 8 ? 8 : 10) : -PR_EBADMSG;
 	case OP_RESOLVE:
 		return are_buffers(i, 1, 1)
 			       ? resolve((int)a[0], TEXT(1), a[2], (u32)a[3], (int)a[4])

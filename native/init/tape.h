@@ -43,7 +43,7 @@ enum op {
 	OP_EXPECT,  /* value or buffer, width, mask, wanted, errno (0: skip instead) */
 	OP_JUMP,    /* skip */
 	OP_SET,	    /* value -> out */
-	OP_DECIMAL, /* buffer, value: digits and a NUL, 21 bytes at most */
+	OP_DECIMAL, /* buffer, value, base (8, else 10): digits and a NUL, 24 bytes at most */
 	OP_RESOLVE, /* root fd, path, how, mode, model fd -> out */
 	OP_SYNC,    /* socket, code, number for the host */
 	OP_HOME,    /* passwd fd, uid, buffer, size */

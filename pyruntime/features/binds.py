@@ -27,10 +27,23 @@ from pyruntime.features.fields import (
     statx_of,
 )
 from pyruntime.features.inside import clean
+from pyruntime.features.mount_steps import guard_proc
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import SYNC, Reg, Step, accepted, builtin, expect, jump, resolve, sys
+from pyruntime.plan.step import (
+    DIRECTORY,
+    MAKE_DIRECTORY,
+    SYNC,
+    Reg,
+    Step,
+    accepted,
+    builtin,
+    expect,
+    jump,
+    resolve,
+    sys,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +54,7 @@ if TYPE_CHECKING:
 
     Mapper = Callable[[Any, int], None]
 
-EPERM = 1
+EPERM, EEXIST = 1, 17
 LENT, SYNC_CODE = ord("D"), ord("S")
 # f_flag of statvfs(3) and what it is called by mount_setattr(2): what a user namespace finds locked.
 LOCKED = (
@@ -71,8 +84,7 @@ class Bind:
         mapper: Mapper | None,
         site: Site,
     ) -> None:
-        source = mount.get("source") or ""
-        self.source = source if source[:1] == "/" else f"{site.bundle}/{source}"
+        self.source = _from_bundle(mount, site)
         self.target = clean(mount["destination"])
         self.options = options
         self.pointer = pointer
@@ -115,6 +127,34 @@ def steps(bind: Bind, earlier: list[str], site: Site) -> Iterator[Step]:
         text = f"set the flags of `{bind.source}` for `{bind.target}`"
         failure = _locked(text, bind) if locked else None
         yield Step(moments.MOUNT, bind.pointer, text, ops, failure=failure)
+
+
+def link_to_copy(mount: dict[str, Any], options: words.Options, site: Site) -> str:
+    """Where a source that is a link leads to, if it is to be copied as one (crun's copy-symlink); or ""."""
+    if not options.copy_link:
+        return ""
+    try:
+        return posix.readlink(_from_bundle(mount, site))
+    except OSError:
+        return ""  # no link: bound like any other source
+
+
+def copied_link(link: str, target: str, pointer: str, site: Site) -> Step:
+    """The link itself in the container, which leads to what has that name there."""
+    parent, _, name = target.rpartition("/")
+    at = Reg("parent")
+    ops = [
+        resolve(site.root, parent or "/", at, MAKE_DIRECTORY | DIRECTORY),
+        *guard_proc(at, target),
+        sys(lib.NR_symlinkat, link, at, name, ok=(EEXIST,)),
+        sys(lib.NR_close, at),
+    ]
+    return Step(moments.MOUNT, pointer, f"copy the link to `{link}` to `{target}`", ops)
+
+
+def _from_bundle(mount: dict[str, Any], site: Site) -> str:
+    source = mount.get("source") or ""
+    return source if source[:1] == "/" else f"{site.bundle}/{source}"
 
 
 def _beneath(source: str, earlier: list[str], site: Site) -> str:

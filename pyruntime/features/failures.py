@@ -5,6 +5,8 @@ from __future__ import annotations
 from pyruntime.errors import HookError, ProgramError, strerror
 
 ETIME, ENOENT, EACCES, EISDIR = 62, 2, 13, 21
+INTO_PROC = 66
+"""EREMOTE, which nothing here says otherwise: the target of a mount turned out to lie on procfs (CVE-2019-16884)."""
 EXITED = 0x100000
 """native/init/hook.c: what follows is a wait status rather than an errno."""
 

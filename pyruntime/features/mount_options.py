@@ -70,7 +70,7 @@ PROPAGATION = {
     "runbindable": (lib.MS_UNBINDABLE, True),
 }
 
-SPECIAL = ("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap")
+SPECIAL = ("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap", "copy-symlink")
 # What mount(2) reads of the access times in its flags; none of them leaves a mount's own as they are.
 NOATIME, NODIRATIME, RELATIME, STRICTATIME = 1, 2, 4, 8
 ATIMES = {
@@ -119,7 +119,7 @@ class Options:
     """One mount's options, sorted."""
 
     __slots__ = ("set", "clear", "set_all", "clear_all", "context", "flags2", "propagation", "bind", "recursive",
-                 "remount", "copy_up", "idmap", "maps", "data", "named", "atimes")  # fmt: skip
+                 "remount", "copy_up", "idmap", "maps", "data", "named", "atimes", "copy_link")  # fmt: skip
 
     def __init__(self, words: Iterable[str]) -> None:
         self.set = self.clear = self.set_all = self.clear_all = 0
@@ -127,6 +127,7 @@ class Options:
         self.context: list[str] = []
         self.propagation: list[tuple[int, bool]] = []
         self.bind = self.recursive = self.remount = self.copy_up = False
+        self.copy_link = False  # crun's copy-symlink
         self.idmap = ""  # the word that asks for it
         self.maps = ""  # what stands after `idmap=`
         self.named = False  # some flag of the mount itself is
@@ -174,6 +175,7 @@ class Options:
             self.copy_up |= word == "tmpcopyup"
             self.recursive |= word == "rbind"
             self.remount |= word == "remount"
+            self.copy_link |= word == "copy-symlink"
             if word in ("idmap", "ridmap"):
                 self.idmap = word
         elif word.startswith(("idmap=", "ridmap=")):

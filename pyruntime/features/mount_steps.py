@@ -6,6 +6,7 @@ A target is resolved beneath the root, once; a mount is attached descriptor to d
 from __future__ import annotations
 
 from pyruntime.features import joined_views
+from pyruntime.features.failures import INTO_PROC
 from pyruntime.features.fields import (
     FS_TYPE,
     MODE,
@@ -24,12 +25,14 @@ from pyruntime.plan.step import (
     DIRECTORY,
     MAKE_DIRECTORY,
     NO_SYMLINKS,
+    Buffer,
     Reg,
     Step,
     builtin,
     expect,
     jump,
     load,
+    octal,
     resolve,
     sys,
 )
@@ -62,7 +65,7 @@ def guard_proc(target: Any, path: str) -> list[Any]:
     return [
         sys(lib.NR_fstatfs, target, SCRATCH),
         expect(FS_TYPE, lib.PROC_SUPER_MAGIC, 8, skip=1),
-        expect(0, 1, errno=EPERM),
+        expect(0, 1, errno=INTO_PROC),
     ]
 
 
@@ -112,10 +115,10 @@ def new_file_system(
     elif attached:
         ops += _by_mount2(mount, options, where, target, fd, site, label, late=late)
     else:
-        ops += _by_context(mount, options, fd, fallback, label, late=late)
+        ops += _by_context(mount, options, fd, fallback, label, late=late, mode=mode)
     if kind == "mqueue" and site.mount_label:
         ops += _label_root(fd, site.mount_label)
-    if kind == "tmpfs" and not any(word.startswith("mode=") for word in options.data):
+    if attached and kind == "tmpfs" and not has_mode(options):
         ops += [expect(mode, -1, skip=1), jump(1), sys(lib.NR_fchmodat, fd, ".", mode)]
     if options.copy_up:
         owner = not any(word.startswith(("uid=", "gid=")) for word in options.data)
@@ -184,6 +187,10 @@ def is_too_long(kind: str, options: Options) -> bool:
     return found
 
 
+def has_mode(options: Options) -> bool:
+    return any(word.startswith("mode=") for word in options.data)
+
+
 def _needs_mount2(options: Options, source: str, label: str) -> bool:
     return bool(options.flags2 & NEEDS_MOUNT2) or any(
         len(word.encode("utf-8", "surrogateescape")) >= FSCONFIG_LIMIT
@@ -210,7 +217,7 @@ def _label_root(fd: Reg, label: str) -> list[Any]:
 
 
 def _find_target(kind: str, where: Reg, mode: Reg, target: str, site: Site) -> list[Any]:
-    """The directory to mount on; a tmpfs takes over the mode of one that exists."""
+    """The directory to mount on; a tmpfs takes over the mode of one that exists, and shows it as its option."""
     how = MAKE_DIRECTORY | DIRECTORY
     if kind in ("proc", "sysfs"):
         return [resolve(site.root, target, where, how | NO_SYMLINKS)]
@@ -255,6 +262,7 @@ def _by_context(
     label: str,
     *,
     late: bool,
+    mode: Reg,
 ) -> list[Any]:
     """fsopen, one fsconfig per option, fsmount: nothing is glued into one string (security: R-43). Where there is a
     fall-back the kernel says EPERM to the first, to the creation or to the last of them."""
@@ -265,6 +273,10 @@ def _by_context(
     refused = (EPERM,)
     ops = configure(context, [f"source={source}", *([f"context={label}"] if label else [])])
     ops += configure(context, flags + options.context + options.data)
+    if kind == "tmpfs" and not has_mode(options):
+        text = Buffer(24)
+        inherit = sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, "mode", text, log=context)
+        ops += [expect(mode, -1, skip=1), jump(2), octal(text, mode), inherit]
     create, close = lib.FSCONFIG_CMD_CREATE, sys(lib.NR_close, context)
     make = (lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, attributes)
     if not fallback:

@@ -125,6 +125,10 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
                 linux = spec.get("linux") or {}
                 mapped = idmapped.with_maps(mount, options, linux)
                 mapper = idmapped.mapper(mapped, options, linux, pointer, site)
+            link = binds.link_to_copy(mount, options, site)
+            if link:
+                yield binds.copied_link(link, target, pointer, site)
+                continue
             yield from _bind(
                 Bind(mount, options, pointer, propagation, mapper, site), earlier, site
             )

@@ -49,6 +49,13 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     linux = spec.get("linux", {})
     for index, path in enumerate(linux.get("readonlyPaths") or ()):
+        if clean(path) == "/":
+            text, ops = (
+                "make the root read-only",
+                [set_attributes(site.root, lib.MOUNT_ATTR_RDONLY)],
+            )
+            yield Step(moments.LATE_READONLY, f"/linux/readonlyPaths/{index}", text, ops)
+            continue
         yield Step(
             moments.READONLY_PATHS,
             f"/linux/readonlyPaths/{index}",

@@ -21,7 +21,7 @@ class Site:
     """What is known of host, bundle and command line."""
 
     __slots__ = (
-        "bundle", "container_id", "rootfs", "preserve_fds", "activated", "inline", "terminal", "notify", "no_pivot", "root_alone", "root_places", "new_keyring",
+        "bundle", "container_id", "rootfs", "preserve_fds", "gaps", "activated", "inline", "terminal", "notify", "no_pivot", "root_alone", "root_places", "new_keyring",
         "capabilities", "last_capability", "layout", "cgroup_relative", "join_count", "lean", "machine",
         "first_fd", "handed", "root", "needs_procfs", "mount_ids", "joined", "created", "hook_state", "warnings", "notices", "environment", "open_files", "piped", "apparmor", "selinux", "mount_label",
         "cgroups", "cgroup_obstacle", "scope", "exec", "privileged", "may_nice", "affinity_chosen", "in_user_namespace", "unprivileged_user", "umask", "procfs_lent", "_procfs",
@@ -38,10 +38,10 @@ class Site:
     ) -> None:
         self.bundle, self.container_id, self.rootfs = bundle, container_id, rootfs
         self.preserve_fds = preserve_fds
+        self.gaps: tuple[int, ...] = ()  # numbers of them that are free
         self.activated = 0  # how many of them come from socket activation
         self.inline = self.terminal = False  # inline, `run`: start follows over the socket
-        self.notify = ""  # the state's directory for the program's word that it is ready
-        self.no_pivot = False
+        self.notify, self.no_pivot = "", False  # notify: the state's directory for the word `ready`
         # / is an initramfs, into whose place nothing can be pivoted; what is mounted on /, to be detached
         self.root_alone, self.root_places = False, list[str]()
         self.new_keyring, self.machine = True, "x86_64"  # the machine as uname(2) names it
@@ -59,8 +59,8 @@ class Site:
         self.privileged = True  # the host may clone mount trees
         self.may_nice = True  # CAP_SYS_NICE in the initial user namespace, where alone it counts
         self.affinity_chosen = False  # the document says on which CPUs a late process runs
-        self.in_user_namespace = False  # the runtime is not in the initial one
-        self.unprivileged_user = False  # not even uid 0 of a user namespace
+        # The runtime is not in the initial user namespace; is not even uid 0 of another.
+        self.in_user_namespace = self.unprivileged_user = False
         self.umask = 0o022  # unless the config names one
         self.apparmor = self.selinux = False  # known where a profile or label is asked for
         self.mount_label = ""  # of every file system made for the container that can carry one
@@ -72,8 +72,7 @@ class Site:
         self.created: set[str] = set()  # namespaces made new
         self.joined: dict[str, str] = {}  # namespaces joined, with their paths
         self.hook_state: dict[str, Buffer] = {}
-        self.warnings: list[str] = []
-        self.notices: list[str] = []  # for a debug log
+        self.warnings, self.notices = list[str](), list[str]()  # notices are for a debug log
         self.open_files: tuple[int, int] | None = None  # our limit, to be raised for many mounts
         self.piped: tuple[int, ...] = ()  # stdio.to_be_piped
         self.environment: Any = None  # program.environment_words

@@ -142,6 +142,11 @@ def assign(out: Reg, value: Any) -> Instruction:
     return (SET, 0, (value,), 0, 0, out, None)
 
 
+def octal(buffer: Any, value: Any) -> Instruction:
+    """The value in digits of base 8 and a NUL, 24 bytes at most, as modes are written."""
+    return (DECIMAL, 0, (buffer, value, 8), 0, 0, None, None)
+
+
 def decimal(buffer: Any, value: Any) -> Instruction:
     return (DECIMAL, 0, (buffer, value), 0, 0, None, None)
 

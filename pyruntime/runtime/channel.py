@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from pyruntime.plan.step import Step
 
+EPERM = 1
 HEADER = Struct("<BBHiI")
 PACKET = 2048
 ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC, CLONED, LENT, LISTENER = (
@@ -126,6 +127,11 @@ def failure(message: Message, steps: Sequence[Step], container_id: str) -> Excep
     if message.step == NO_STEP or message.step >= len(steps):
         return InternalError(f"the init refused its tape: {strerror(message.number)}")
     step = steps[message.step]
+    from pyruntime.features.failures import INTO_PROC
+
+    if message.number == INTO_PROC:
+        words = f"it leads into /proc, where nothing is mounted but procfs: {strerror(EPERM)}"
+        return StepError(f"{step.text} ({step.pointer}): {words}", step.pointer, "container", EPERM)
     if step.failure is not None:
         error: Exception = step.failure(message.number, message.text)
         return error

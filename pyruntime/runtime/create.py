@@ -112,7 +112,7 @@ class Creation:
             site.scope = driver.scope(site.layout, path, site.container_id, annotations, user=user)
         elif site.cgroups and (not site.privileged or site.in_user_namespace):
             site.cgroup_obstacle = driver.obstacle(site.layout, path, site.container_id)
-        check_preserved(site.preserve_fds)
+        site.gaps = check_preserved(site.preserve_fds)
         if self.inline and not request.detach and not site.terminal:
             from pyruntime.features import stdio
 

@@ -34,7 +34,8 @@ def execute(request: ExecRequest) -> int:
     """The exit status of the process, 128 + n after signal n; 0 at once when detached."""
     # A caller that ignores SIGCHLD would make the process's end vanish unseen.
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-    check_preserved(request.preserve_fds)  # before a descriptor of ours can be taken for one
+    # Before a descriptor of ours can be taken for one.
+    request.gaps = check_preserved(request.preserve_fds)
     entry = container.find(request.root, request.container_id).entry
     record = entry.read_record()
     init = signals.open_process(record)
@@ -168,7 +169,7 @@ class Execution:
             joining=True,
         )
         look_around(site, config)
-        site.inline = True
+        site.inline, site.gaps = True, request.gaps
         site.terminal = bool(config["process"].get("terminal"))
         site.new_keyring = record.get("keyring", True)
         self.host = host = Host(site, entry, config, record)

@@ -279,15 +279,24 @@ class Launch:
             self.terminal_fd = -1
 
 
-def check_preserved(count: int) -> None:
-    """UsageError unless 3 to count+2 came from our caller: what we opened ourselves is close-on-exec (R-31)."""
+def check_preserved(count: int) -> tuple[int, ...]:
+    """The numbers among 3 to count+2 that our caller has nothing open under: they stay free in the container. What we
+    opened ourselves is close-on-exec (R-31). UsageError for more than there can be."""
+    if not count:
+        return ()
+    from pyruntime.kernel import limits
+
+    if 3 + count >= limits.open_files()[0]:
+        raise UsageError(f"--preserve-fds {count} goes beyond the limit of open files")
+    gaps = []
     for fd in range(3, 3 + count):
         try:
-            ours = fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+            free = bool(fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC)
         except OSError:
-            ours = 1
-        if ours:
-            raise UsageError(f"descriptor {fd} of --preserve-fds is not open")
+            free = True
+        if free:
+            gaps.append(fd)
+    return tuple(gaps)
 
 
 def look_around(site: Site, spec: dict[str, Any]) -> None:

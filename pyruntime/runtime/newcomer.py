@@ -34,7 +34,7 @@ class ExecRequest:
     __slots__ = (
         "root", "container_id", "log", "process_file", "args", "terminal", "cwd", "env", "uid", "gid", "groups", "label",
         "profile", "no_new_privileges", "capabilities", "detach", "console_socket", "pid_file", "pidfd_socket",
-        "preserve_fds", "cgroups", "ignore_paused",
+        "preserve_fds", "gaps", "cgroups", "ignore_paused",
     )  # fmt: skip
 
     def __init__(self, root: str, container_id: str, *, log: Log) -> None:
@@ -58,6 +58,7 @@ class ExecRequest:
         self.pid_file = ""
         self.pidfd_socket = ""
         self.preserve_fds = 0
+        self.gaps: tuple[int, ...] = ()  # launch.check_preserved
         self.cgroups: list[str] = []
         self.ignore_paused = False
 

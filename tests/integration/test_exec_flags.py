@@ -247,7 +247,7 @@ def test_descriptors_are_0_1_2(bundle: Bundle, tmp_path: Path) -> None:
             box.prepare = None
 
 
-@pytest.mark.parametrize("count", ["1", "-1", "many", "1000000"])
+@pytest.mark.parametrize("count", ["-1", "many", "1000000"])
 def test_descriptors_that_are_not_there(bundle: Bundle, count: str) -> None:
     with running(bundle) as box:
         outcome = attached(box, f"--preserve-fds={count}", "ID", "/inside", "report")

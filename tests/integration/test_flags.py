@@ -15,6 +15,7 @@ import pytest
 from tests.lib import kernel, leaks
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
+from tests.lib.execs import attached, running
 from tests.lib.facts import Mount, parse_mounts
 from tests.lib.person import own, place
 from tests.lib.spaces import SUBORDINATE, map_users
@@ -259,9 +260,31 @@ def test_listen_fds_and_preserved_ones(bundle: Bundle, handed: Path) -> None:
         assert {entry["fd"] for entry in facts.fds} == {0, 1, 2, 3, 4, 5}
 
 
-@pytest.mark.parametrize("count", ["5", "-1", "many", "1000000"])
-def test_descriptors_that_are_not_there(bundle: Bundle, handed: Path, count: str) -> None:
-    """--preserve-fds names 3 to N+2, and all of them must be open."""
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_gaps_among_preserved_descriptors(bundle: Bundle, handed: Path, verb: str) -> None:
+    """They are passed over, and never filled with something of the runtime's."""
+
+    def some() -> None:
+        open_three(handed)()
+        os.close(4)
+        os.dup2(3, 8)
+
+    seen = {0, 1, 2, 3, 5, 8}
+    if verb == "run":
+        with Box(bundle, prepare=some) as box:
+            assert {
+                entry["fd"] for entry in box.run("--preserve-fds=6", check=True).facts.fds
+            } == seen
+        return
+    with running(bundle) as box:
+        box.prepare = some
+        outcome = attached(box, "--preserve-fds=6", "ID", "/inside", "report")
+        box.prepare = None
+        assert {entry["fd"] for entry in outcome.facts.fds} == seen
+
+
+@pytest.mark.parametrize("count", ["-1", "many", "1000000"])
+def test_counts_of_descriptors_that_are_none(bundle: Bundle, handed: Path, count: str) -> None:
     with Box(bundle, prepare=open_three(handed)) as box:
         outcome = box.create(f"--preserve-fds={count}", check=False)
         assert outcome.code == 1 and outcome.err.strip() and "Traceback" not in outcome.err

@@ -73,6 +73,13 @@ def test_a_readonly_path_keeps_the_other_flags(bundle: Bundle) -> None:
     assert {"ro", "nosuid", "noexec", "nodev"} <= options
 
 
+def test_the_root_as_a_readonly_path(bundle: Bundle) -> None:
+    """Of all of it, and not of what is mounted below."""
+    bundle.set("linux.readonlyPaths", ["/"]).mount("/data", "tmpfs", "tmpfs")
+    tried = run(bundle.inside("trywrite")).lines[0]["mounts"]
+    assert tried["/"] == "EROFS" and tried["/data"] == ""
+
+
 def test_sysctls_are_readonly(bundle: Bundle) -> None:
     bundle.set("linux.readonlyPaths", ["/proc/sys", "/proc/irq"]).privileged()
     words = "write /proc/sys/kernel/domainname x -- write /proc/irq/default_smp_affinity 3"

@@ -262,6 +262,29 @@ def test_several_options_in_one_string(bundle: Bundle) -> None:
     assert {"size=1024k", "mode=700", "nr_inodes=77"} <= mount.super_options
 
 
+def test_a_link_that_is_copied(bundle: Bundle, tmp_path: Path) -> None:
+    """crun's copy-symlink, for /etc/localtime and the like; what is no link is bound."""
+    (tmp_path / "link").symlink_to("/etc/elsewhere")
+    (tmp_path / "file").write_text("bound")
+    for name in ("link", "file"):
+        bundle.mount(f"/etc/{name}", "bind", tmp_path / name, "bind", "copy-symlink")
+    assert run(bundle.inside("cat", "/etc/file")).lines[0]["data"] == "bound"
+    assert os.readlink(bundle.rootfs / "etc/link") == "/etc/elsewhere"
+
+
+@pytest.mark.parametrize("kind", ["bind", "tmpfs"])
+def test_a_destination_that_leads_into_proc(bundle: Bundle, kind: str, tmp_path: Path) -> None:
+    (bundle.rootfs / "way").symlink_to("/proc/sys")
+    source = tmp_path if kind == "bind" else "tmpfs"
+    message = refused(bundle.mount("/way", kind, source, *(["rbind"] if kind == "bind" else [])))
+    assert "leads into /proc" in message and "operation not permitted" in message
+
+
+def test_a_tmpfs_shows_the_mode_it_takes_over(bundle: Bundle) -> None:
+    mount = report(bundle.dir("there", 0o1751).mount("/there", "tmpfs", "tmpfs")).mount("/there")
+    assert "mode=1751" in mount.super_options
+
+
 def test_a_missing_source_is_refused(bundle: Bundle) -> None:
     assert "no such file or directory" in refused(bundle.bind("/not/there", "/data"))
 

@@ -13,6 +13,7 @@ from pyruntime.runtime.newcomer import ExecRequest
 
 Requests = list[ExecRequest]
 PLAIN: dict[str, Any] = {
+    "gaps": (),
     "root": "/r",
     "container_id": "web",
     "process_file": None,
