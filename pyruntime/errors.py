@@ -133,7 +133,10 @@ class HookError(StepError):
 
 
 class ProgramError(StepError):
-    """The container's program is not there or may not be executed (engines tell which by the words)."""
+    """The container's program is not there or may not be executed (engines tell which by the words). With `said` the
+    container's stderr has it already."""
+
+    said = False
 
 
 class InternalError(PyruntimeError):

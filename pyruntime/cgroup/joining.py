@@ -175,7 +175,7 @@ def _inner(path: str) -> list[str]:
     for part in path.split("/"):
         if part == "..":
             if not parts:
-                raise errors.UsageError(f"{path} is not a sub cgroup path")
+                raise errors.UsageError(f"bad sub cgroup path: {path} is not a sub cgroup path")
             parts.pop()
         elif part and part != ".":
             parts.append(part)

@@ -22,7 +22,8 @@ def report(error: BaseException, call: Call, argv: list[str]) -> int:
     known = _as_refusal(error)
     if known is None or isinstance(known, errors.InternalError):
         return _report_bug(error, log, call.failure_status or 1)
-    log.error(_context(call) + known.message, known.hint)
+    said = isinstance(known, errors.ProgramError) and known.said
+    log.error(_context(call) + known.message, known.hint, said=said)
     if isinstance(error, KeyboardInterrupt):
         from pyruntime.runtime import interruption
 

@@ -85,7 +85,7 @@ class Bind:
         site: Site,
     ) -> None:
         self.source = _from_bundle(mount, site)
-        self.target = clean(mount["destination"])
+        self.target = destination(mount, site)
         self.options = options
         self.pointer = pointer
         self.propagation = propagation
@@ -127,6 +127,13 @@ def steps(bind: Bind, earlier: list[str], site: Site) -> Iterator[Step]:
         text = f"set the flags of `{bind.source}` for `{bind.target}`"
         failure = _locked(text, bind) if locked else None
         yield Step(moments.MOUNT, bind.pointer, text, ops, failure=failure)
+
+
+def destination(mount: dict[str, Any], site: Site) -> str:
+    """The destination as a path in the container. One that begins with the root's own path, as old configs have it, is
+    meant from there on, as for runc."""
+    target, root = clean(mount["destination"]), clean(site.rootfs)
+    return target[len(root) :] if root != "/" and target.startswith(f"{root}/") else target
 
 
 def link_to_copy(mount: dict[str, Any], options: words.Options, site: Site) -> str:

@@ -80,10 +80,13 @@ def masks(process: dict[str, Any], site: Site) -> dict[str, int]:
         for other in others:
             result[name] &= result[other]
         lost &= ~result[name]
-        if lost:
-            listed = " ".join(["CAP_" + NAMES[bit] for bit in range(len(NAMES)) if lost >> bit & 1])
+        names = ["CAP_" + NAMES[bit] for bit in range(len(NAMES)) if lost >> bit & 1]
+        why = " and ".join(others)
+        if name == "ambient":  # runc's words, one line each
+            site.warnings += [f"can't raise ambient capability {one}: not {why}" for one in names]
+        elif names:
             site.warnings.append(
-                f"ignoring {name} capabilities that are not {' and '.join(others)}: {listed}"
+                f"ignoring {name} capabilities that are not {why}: {' '.join(names)}"
             )
     return result
 

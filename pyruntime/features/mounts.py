@@ -108,7 +108,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     for index, mount in enumerate(spec.get("mounts") or ()):
         pointer = f"/mounts/{index}"
         options = Options(words_of(mount))
-        target = clean(mount["destination"])
+        target = binds.destination(mount, site)
         if mount["destination"][:1] != "/":
             site.warnings.append(
                 f"{pointer}/destination: `{mount['destination']}` is not absolute, which is "

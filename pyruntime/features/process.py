@@ -176,8 +176,8 @@ def _program(process: dict[str, Any], site: Site) -> Iterator[Step]:
         [builtin(LOOKUP, args[0], env.get("PATH", ""), program, PATH_LIMIT)],
         failure=lambda number, text: missing_program(args[0], number),
     )
-    # `run` and `exec` say it on the stderr they share with the container; `start` has another.
-    say: Any = 0 if site.inline else f"exec {args[0][:512]}"
+    # Whoever reads the container's output has not seen what the verb says; `exec` shares its stderr with the process.
+    say: Any = 0 if site.exec else f"exec {args[0][:512]}"
     yield Step(
         moments.EXEC,
         "/process/args/0",

@@ -38,10 +38,12 @@ class Log:
         self.debugging = debug
         self.container_id = ""
 
-    def error(self, message: str, hint: str | None = None) -> None:
-        """The failure of a verb: once to the log, and as plain text to stderr where that is another file."""
-        self._write("error", message, hint)
-        if self.fd != STDERR:
+    def error(self, message: str, hint: str | None = None, *, said: bool = False) -> None:
+        """The failure of a verb: once to the log, and as plain text to stderr where that is another file; not on a
+        stderr where somebody has `said` it."""
+        if not (said and self.fd == STDERR):
+            self._write("error", message, hint)
+        if self.fd != STDERR and not said:
             _put(STDERR, f"{readable(message)}\n")
         if hint and not (self.json and self.fd == STDERR):
             _put(STDERR, f"hint: {readable(hint)}\n")

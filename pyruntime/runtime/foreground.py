@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posix
 
-from pyruntime.errors import StepError
+from pyruntime.errors import ProgramError, StepError
 from pyruntime.kernel import calls
 from pyruntime.runtime import ends, hooks
 from pyruntime.runtime.create import Creation
@@ -49,7 +49,9 @@ def run(request: CreateRequest) -> int:
         status = relay.run()
         if proxy is not None:
             _report_ready(proxy, host, request)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, ProgramError):
+            error.said = not request.detach  # by the init, on the stderr it has from us
         _end(host)
         _destroy(host, request)
         raise

@@ -106,6 +106,11 @@ def test_a_source_that_an_earlier_mount_brings(owner: Any, path: str, tmp_path: 
     assert outcome.lines[0]["data"] == "volume"
 
 
+def test_a_destination_beneath_the_roots_own_path(bundle: Bundle) -> None:
+    """As old configs have it: it is meant from the root on."""
+    report(bundle.mount(f"{bundle.rootfs}/data/here", "tmpfs", "tmpfs")).mount("/data/here")
+
+
 def test_a_relative_destination_is_read_from_the_root(bundle: Bundle) -> None:
     assert report(bundle.mount("data/here", "tmpfs", "tmpfs")).mount("/data/here").kind == "tmpfs"
 

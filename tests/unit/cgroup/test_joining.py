@@ -48,9 +48,9 @@ KEPT = {"mode": "v1", "groups": {"cpu,cpuacct": ["/nowhere", "/web", 1]}}
 @pytest.mark.parametrize(
     ("paths", "sentence"),
     [
-        ({"": ".."}, ".. is not a sub cgroup path"),
-        ({"": "a/../.."}, "a/../.. is not a sub cgroup path"),
-        ({"cpu": "/../web2"}, "/../web2 is not a sub cgroup path"),
+        ({"": ".."}, "bad sub cgroup path: .. is not a sub cgroup path"),
+        ({"": "a/../.."}, "bad sub cgroup path: a/../.. is not a sub cgroup path"),
+        ({"cpu": "/../web2"}, "bad sub cgroup path: /../web2 is not a sub cgroup path"),
         ({"memory": "a"}, "unknown controller memory"),
         ({"cpu": "a", "cpuacct": "b"}, "two different paths"),
     ],
