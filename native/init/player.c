@@ -150,8 +150,11 @@ static _Noreturn void become(struct player *p, const struct insn *i, const long 
 
 	send_message((int)a[3], 'X', i->step, 0, "", 0);
 	error = SYS(execve, a[0], a[1], a[2]);
+	/* `run` ends us when it has read the report; `start` must not wait for a reader of stderr. */
+	if (a[4] && a[5])
+		say(p, TEXT(4), -error);
 	send_message((int)a[3], 'E', i->step, (i32)-error, p->text, 0);
-	if (a[4])
+	if (a[4] && !a[5])
 		say(p, TEXT(4), -error);
 	leave(error == -PR_ENOENT ? 127 : 126);
 }

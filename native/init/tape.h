@@ -50,7 +50,7 @@ enum op {
 	OP_LOOKUP,  /* name, PATH, buffer, size */
 	OP_HOOK,    /* block */
 	OP_WAIT,    /* fd, report fd */
-	OP_EXEC,    /* path, argv, envp, report fd, text or 0 */
+	OP_EXEC,    /* path, argv, envp, report fd, text or 0, whether it is said first */
 	OP_CLONE,   /* socket, flags of new namespaces: goes on in a child of our parent */
 	OP_COPY,    /* covered directory, tmpfs, whether it gets the owner: fills it */
 	OP_COUNT,

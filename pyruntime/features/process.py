@@ -182,7 +182,17 @@ def _program(process: dict[str, Any], site: Site) -> Iterator[Step]:
         moments.EXEC,
         "/process/args/0",
         f"exec `{args[0]}`",
-        [builtin(EXEC, program, Pointers((*args, 0)), Pointers((*words, 0)), site.report_fd, say)],
+        [
+            builtin(
+                EXEC,
+                program,
+                Pointers((*args, 0)),
+                Pointers((*words, 0)),
+                site.report_fd,
+                say,
+                int(site.inline),
+            )
+        ],
         failure=lambda number, text: failed_exec(args[0], number),
     )
 

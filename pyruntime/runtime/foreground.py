@@ -11,7 +11,7 @@ from pyruntime.errors import ProgramError, StepError
 from pyruntime.kernel import calls
 from pyruntime.runtime import ends, hooks
 from pyruntime.runtime.create import Creation
-from pyruntime.runtime.relay import Relay, Signals, find_terminal, resize
+from pyruntime.runtime.relay import Relay, Signals, find_terminal, relay_rest, resize
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +52,12 @@ def run(request: CreateRequest) -> int:
     except BaseException as error:
         if isinstance(error, ProgramError):
             error.said = not request.detach  # by the init, on the stderr it has from us
+            relay_rest(
+                {
+                    **host.pipes,
+                    **({1: master} if (master := creation.launch.terminal_fd) >= 0 else {}),
+                }
+            )
         _end(host)
         _destroy(host, request)
         raise

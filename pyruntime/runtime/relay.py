@@ -95,6 +95,18 @@ def resize(terminal: int, master: int) -> None:
         pass  # a terminal without a size, such as a serial line
 
 
+def relay_rest(sources: dict[int, int]) -> None:
+    """What is there already goes to the descriptor it is for: the little an init says before it ends."""
+    for number, fd in sources.items():
+        if number == 0:
+            continue
+        posix.set_blocking(fd, False)
+        try:
+            posix.write(number, posix.read(fd, 4096))
+        except OSError:
+            continue
+
+
 class Relay:
     """Runs until the init, our child `pid`, has ended and what it wrote is out; then its wait status is known.
 
