@@ -44,7 +44,7 @@ def _devices(rows: Any) -> Findings:
             yield f"/devices/{index}/type", "a device rule is of type a, b, c or u"
         if not row.get("access"):
             yield f"/devices/{index}/access", f"device access at {index} field cannot be empty"
-        elif row["access"].strip("rwm"):
+        elif row["access"].strip("rwma") or not set(row["access"]) & set("rwm"):
             yield f"/devices/{index}/access", "access is made of the letters r, w and m"
         for key in ("major", "minor"):
             if (row.get(key) or 0) < -1:

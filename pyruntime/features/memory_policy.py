@@ -51,10 +51,10 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
     try:
         nodes = mask_of(policy.get("nodes") or "")
     except ValueError as error:
-        yield f"{POINTER}/nodes", str(error)
+        yield f"{POINTER}/nodes", f"invalid memory policy node: {error}"
     else:
         if nodes and mode in WITHOUT_NODES:
-            yield f"{POINTER}/nodes", f"{mode} has no nodes"
+            yield f"{POINTER}/nodes", f"{mode} mode requires 0 nodes but got {nodes.bit_count()}"
         elif not nodes and mode not in WITHOUT_NODES + NODES_OR_NOT:
             yield f"{POINTER}/nodes", f"{mode} needs at least one node"
     if set(EXCLUSIVE).issubset(policy.get("flags") or ()):

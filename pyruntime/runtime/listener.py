@@ -75,7 +75,7 @@ def _send(path: str, fd: int, text: bytes) -> None:
         if number == EAGAIN:
             number = ETIMEDOUT
         raise StepError(
-            f"send to the seccomp agent `{path}` ({POINTER}): {strerror(number)}",
+            f"failed to connect with seccomp agent `{path}` ({POINTER}): {strerror(number)}",
             POINTER,
             errno=number,
         ) from error

@@ -139,7 +139,7 @@ class Profile:
         if action == words.NOTIFY and "write" in names:
             self._find(
                 f"{pointer}/names/{names.index('write')}",
-                "SCMP_ACT_NOTIFY cannot be used for write: the listener could not be handed over",
+                "SCMP_ACT_NOTIFY cannot be used for the write syscall: the listener could not be handed over",
             )
         arguments = entry.get("args") or ()
         conditions = [

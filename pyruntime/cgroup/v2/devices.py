@@ -104,5 +104,5 @@ def _instruction(code: int, target: int, source: int, offset: int, value: int) -
 def _bits(access: str) -> int:
     bits = 0
     for letter in access:
-        bits |= ACCESS[letter]
+        bits |= ACCESS.get(letter, 0)  # some configs say `rwa`; runc passes over the a
     return bits

@@ -102,3 +102,8 @@ def test_a_hole_in_a_wildcard_is_an_error() -> None:
     assert caught.value.pointer == "/linux/resources/devices/1"
     # An access the wildcard does not give may be denied: nothing is to be done.
     assert written(wide, {"allow": False, "type": "b", "major": 8, "minor": 1, "access": "m"})
+
+
+def test_an_a_among_the_letters_says_nothing() -> None:
+    node = {"allow": True, "type": "c", "major": 7, "minor": 1}
+    assert "c 7:1 rw" in allowed({**node, "access": "rwa"})

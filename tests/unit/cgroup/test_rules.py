@@ -12,6 +12,7 @@ GOOD: list[dict[str, Any]] = [
     {},
     {"devices": [{"allow": False, "access": "rwm"}]},
     {"devices": [{"allow": True, "type": "c", "major": -1, "minor": 3, "access": "r"}]},
+    {"devices": [{"allow": False, "type": "c", "major": 1, "minor": 11, "access": "rwa"}]},
     {"memory": {"limit": 0, "swap": 0, "reservation": 0, "kernel": 0}},
     {"memory": {"limit": -1, "swap": -1, "swappiness": 2**64 - 1}},
     {"memory": {"limit": -1, "swap": 4096}},  # on v2 a limit on swap alone
@@ -32,6 +33,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "device access at 0 field cannot be empty",
     ),
     ({"devices": [{"allow": True, "access": "rx"}]}, "/devices/0/access", "r, w and m"),
+    ({"devices": [{"allow": True, "access": "a"}]}, "/devices/0/access", "r, w and m"),
     ({"devices": [{"allow": True, "access": "r", "type": "p"}]}, "/devices/0/type", "a, b, c"),
     ({"devices": [{"allow": True, "access": "r", "major": -2}]}, "/devices/0/major", "negative"),
     ({"memory": {"limit": -2}}, "/memory/limit", "-1"),
