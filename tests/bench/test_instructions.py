@@ -22,6 +22,8 @@ from tests.lib import fast
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ROOT / "build" / "bin" / "pyruntime"
 
+NAME = f"counted-{os.getpid()}"  # pytest-xdist may make one in each of its processes
+
 # Millions of instructions, libc and the dynamic linker included.
 GATES = {"--version": 5.6, "state": 7.3, "list": 7.4}
 
@@ -51,18 +53,16 @@ def count_once(state: Path, *argv: str) -> float:
 
 @pytest.fixture(scope="module")
 def created(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The state directory of one created container, `counted`."""
+    """The state directory of one created container, NAME."""
     assert os.geteuid() == 0, "making a container needs root here"
     state = tmp_path_factory.mktemp("state")
     subprocess.run([ROOT / "bundles" / "prepare", "hello"], check=True)
     command = [str(LAUNCHER), "--root", str(state)]
     bundle = ["--bundle", str(ROOT / "bundles" / "hello")]
     with open(os.devnull, "r+b") as null:
-        subprocess.run(
-            [*command, "create", *bundle, "counted"], check=True, stdin=null, stdout=null
-        )
+        subprocess.run([*command, "create", *bundle, NAME], check=True, stdin=null, stdout=null)
     yield state
-    subprocess.run([*command, "delete", "--force", "counted"], check=True)
+    subprocess.run([*command, "delete", "--force", NAME], check=True)
 
 
 def test_the_bare_start(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_the_bare_start(tmp_path: Path) -> None:
 
 
 def test_state(created: Path) -> None:
-    assert count(created, "state", "counted") <= GATES["state"]
+    assert count(created, "state", NAME) <= GATES["state"]
 
 
 def test_list(created: Path) -> None:
