@@ -126,7 +126,7 @@ static const char *words_of(long error)
 	return "it cannot be executed";
 }
 
-/* On the container's stderr, where its log is: whoever reads that has not seen what `start` said. */
+/* Writes to the container's stderr, which is its log: a reader of the log does not see what `start` prints. */
 static void say(struct player *p, const char *what, long error)
 {
 	const char *parts[] = { what, ": ", words_of(error), "\n" };

@@ -217,7 +217,7 @@ def _label_root(fd: Reg, label: str) -> list[Any]:
 
 
 def _find_target(kind: str, where: Reg, mode: Reg, target: str, site: Site) -> list[Any]:
-    """The directory to mount on; a tmpfs takes over the mode of one that exists, and shows it as its option."""
+    """Opens the directory to mount on. A tmpfs gets the mode of a directory that exists, as its `mode` option."""
     how = MAKE_DIRECTORY | DIRECTORY
     if kind in ("proc", "sysfs"):
         return [resolve(site.root, target, where, how | NO_SYMLINKS)]

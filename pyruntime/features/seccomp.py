@@ -58,7 +58,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         flags = read_flags(profile)
     except ProfileError as error:
         raise SpecError([(pointer, why, "") for pointer, why in error.findings]) from error
-    # Every profile names calls that some build or kernel does not know: runc, too, tells of them at this level.
+    # Profiles often name calls that this build does not know; runc also reports them at debug level.
     site.notices += [*notices, f"seccomp filter flags: {flags}"]
     count = len(program) // INSTRUCTION
     text = f"load the seccomp filter ({count} instructions)"

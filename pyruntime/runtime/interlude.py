@@ -1,5 +1,5 @@
 """While hooks of a create or start run, the container's lock is free: a hook may call the runtime for its container,
-and `update` and `delete --force` need not wait for one that takes its time.
+and `update` and `delete --force` do not wait for a slow hook.
 
 Whoever runs them holds steps.json instead, until the lock is taken back: so a second `start` and a plain `delete`
 see that somebody is under way, and after a SIGKILL that nobody is. What is found when the lock is back may be
