@@ -318,6 +318,11 @@ int pr_mount_setattr(int fd, unsigned int flags, uint64_t set, uint64_t clear, u
 	return (int)SYS(mount_setattr, fd, "", flags | AT_EMPTY_PATH, &attr, sizeof attr);
 }
 
+int pr_umount(const char *path, int flags)
+{
+	return (int)SYS(umount2, path, flags);
+}
+
 int pr_fs_type(int fd, uint64_t *magic)
 {
 	struct statfs st;

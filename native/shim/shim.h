@@ -16,6 +16,7 @@ int pr_spawn(uint64_t namespaces, int cgroup_fd, int init_fd, const int *fds, in
 int pr_open_tree(int fd, const char *path, unsigned int flags);
 int pr_mount_setattr(int fd, unsigned int flags, uint64_t set, uint64_t clear, uint64_t propagation,
 		     int userns_fd);
+int pr_umount(const char *path, int flags);
 int pr_fs_type(int fd, uint64_t *magic);
 int pr_ns_type(int fd);
 int pr_subreaper(int on);

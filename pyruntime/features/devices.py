@@ -117,7 +117,7 @@ def _wanted(spec: dict[str, Any]) -> dict[str, Wanted]:
 
 
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
-    if brings_own_dev(spec) or not site.has("mount"):
+    if brings_own_dev(spec) or not _has_place(spec, site):
         return
     wanted = _wanted(spec)
     by_host = {}
@@ -160,6 +160,15 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         "forget the device directories",
         [sys(lib.NR_close, reg) for reg in directories.values()],
     )
+
+
+def _has_place(spec: dict[str, Any], site: Site) -> bool:
+    """A changed root in other people's mounts takes device nodes, where those can be made, but no binds of them."""
+    if site.has("mount") or site.may_mknod:
+        return True
+    from pyruntime.features import host_root
+
+    return host_root.is_attached(spec, site)
 
 
 def _node(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posix
 
 from pyruntime.errors import UnsupportedError
+from pyruntime.features import host_root
 from pyruntime.features.fields import set_attributes
 from pyruntime.features.inside import NOTIFY_DIRECTORY, NOTIFY_STATE
 from pyruntime.features.mount_steps import attach, guard_proc
@@ -32,7 +33,7 @@ CLONE_FLAGS = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | lib.AT_SYMLINK_NOFOL
 
 def plan(site: Site) -> Iterator[Step]:
     """Called after all features, so that the mount comes after those of config.json."""
-    if not site.has("mount"):
+    if not (site.has("mount") or host_root.may_mount(site)):
         raise UnsupportedError(
             "NOTIFY_SOCKET needs a mount namespace, and the config asks for none",
             hint="unset NOTIFY_SOCKET, and nobody is told when the program is ready",

@@ -94,7 +94,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         sys(lib.NR_getcwd, current, PATH_LIMIT),
         expect(current, ord("/"), 1, errno=ENOENT),
     ]
-    if site.has("mount") and not site.exec:
+    if not site.exec:
         fd = Reg("cwd")
         yield Step(
             moments.WORKING_DIRECTORY,

@@ -64,43 +64,28 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "\0" in spec["root"]["path"] or not spec["root"]["path"]:
         yield "/root/path", "not a path"
     if not any(ns["type"] == "mount" for ns in spec.get("linux", {}).get("namespaces") or ()):
-        linux = spec.get("linux", {})
-        for asked, pointer in (
-            (spec["root"].get("readonly"), "/root/readonly"),
-            (spec.get("mounts"), "/mounts"),
-            (linux.get("maskedPaths"), "/linux/maskedPaths"),
-            (linux.get("readonlyPaths"), "/linux/readonlyPaths"),
-            (linux.get("devices"), "/linux/devices"),
-            (linux.get("rootfsPropagation"), "/linux/rootfsPropagation"),
-        ):
-            if asked:
-                yield pointer, "needs a mount namespace, and the config asks for none"
+        from pyruntime.features import host_root
+
+        yield from host_root.rules(spec)
 
 
 def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     number, rootfs = site.root, site.rootfs
-    isolated = site.has("mount")
+    if not site.has("mount"):
+        yield from _without_namespace(spec, site)
+        return
     asked = spec.get("linux", {}).get("rootfsPropagation") or ""
     propagation = default_propagation(spec) or lib.MS_SLAVE
     # A peer group of the container's own is no longer the host's (config-linux.md, Rootfs Mount Propagation).
     top = lib.MS_PRIVATE if asked in SHARED else propagation
 
-    by_host = isolated and site.privileged
-
     def open_root(host: Any) -> None:
-        host.give(
-            number, _open_tree(rootfs, propagation, top) if by_host else _open_directory(rootfs)
+        by_host = (
+            _open_tree(rootfs, propagation, top) if site.privileged else _open_directory(rootfs)
         )
+        host.give(number, by_host)
 
     yield Step(moments.SOURCES, "/root/path", f"open the root `{rootfs}`", run=open_root)
-    if not isolated:
-        yield Step(
-            moments.PIVOT,
-            "/root/path",
-            "change the root",
-            [sys(lib.NR_fchdir, number), sys(lib.NR_chroot, "."), sys(lib.NR_chdir, "/")],
-        )
-        return
     yield Step(
         moments.PROPAGATION,
         "/linux/rootfsPropagation",
@@ -109,15 +94,9 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     )
     if _waits_in_root(site):
         yield _go_to_root(number)
-    ops = _attach(site) if by_host else _clone_and_attach(site, propagation, top)
+    ops = _attach(site) if site.privileged else _clone_and_attach(site, propagation, top)
     yield Step(moments.ROOT, "/root/path", f"attach the root `{rootfs}`", ops)
-    if spec["root"].get("readonly"):
-        yield Step(
-            moments.LATE_READONLY,
-            "/root/readonly",
-            "make the root read-only",
-            [set_attributes(number, lib.MOUNT_ATTR_RDONLY)],
-        )
+    yield from _readonly(spec, site)
     yield from _leave_old_root(spec, site)
     # Private and slave it is since it was cloned; again, recursively, would undo what the mounts ask for themselves.
     if asked in SHARED or asked in UNBINDABLE:
@@ -126,6 +105,41 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             "/linux/rootfsPropagation",
             f"make / {asked}",
             [sys(lib.NR_mount, 0, "/", 0, PROPAGATIONS[asked], 0)],
+        )
+
+
+def _without_namespace(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    """A changed root in the runtime's own mount namespace; mounts, if there are any, lie on a mount of the root."""
+    from pyruntime.features import host_root
+
+    number, rootfs = site.root, site.rootfs
+    attached = host_root.is_attached(spec, site)
+
+    def open_root(host: Any) -> None:
+        if not attached:
+            host.give(number, _open_directory(rootfs))
+            return
+        tree = _open_tree(rootfs, lib.MS_SLAVE, lib.MS_SLAVE)
+        host.give(number, tree)
+        host.note(host_root.holding(tree, rootfs))
+
+    yield Step(moments.SOURCES, "/root/path", f"open the root `{rootfs}`", run=open_root)
+    if attached:
+        # On a shared mount of the host's it becomes a shared one; nothing that is mounted later may reach others.
+        ops = [*_attach(site), set_attributes(number, 0, 0, lib.MS_SLAVE, recursive=True)]
+        yield Step(moments.ROOT, "/root/path", f"attach the root `{rootfs}`", ops)
+        yield from _readonly(spec, site)
+    change = [sys(lib.NR_fchdir, number), sys(lib.NR_chroot, "."), sys(lib.NR_chdir, "/")]
+    yield Step(moments.PIVOT, "/root/path", "change the root", change)
+
+
+def _readonly(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+    if spec["root"].get("readonly"):
+        yield Step(
+            moments.LATE_READONLY,
+            "/root/readonly",
+            "make the root read-only",
+            [set_attributes(site.root, lib.MOUNT_ATTR_RDONLY)],
         )
 
 

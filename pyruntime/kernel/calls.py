@@ -61,6 +61,11 @@ def detached_tmpfs(attributes: int) -> int:
     return _checked(lib.pr_tmpfs(attributes), "fsmount")
 
 
+def detach(path: str) -> None:
+    """Unmounts the mount at a path, and all beneath it, from the mount namespace; MNT_DETACH of umount2(2)."""
+    _checked(lib.pr_umount(_text(path), lib.MNT_DETACH | lib.UMOUNT_NOFOLLOW), "umount2", path)
+
+
 def fs_type(fd: int) -> int:
     """The magic number of the file system behind a descriptor; fstatfs(2)."""
     magic = ffi.new("uint64_t *")

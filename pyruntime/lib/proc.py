@@ -69,6 +69,14 @@ def inner_pid(pidfd: int) -> int:
     return 0
 
 
+def mount_id(fd: int) -> int:
+    """Of the mount a descriptor lies on: mnt_id of its fdinfo (Linux 3.15)."""
+    for line in read_file(f"/proc/self/fdinfo/{fd}", 1 << 16).splitlines():
+        if line.startswith(b"mnt_id:"):
+            return int(line.split()[1])
+    return -1
+
+
 def is_ending(pid: int) -> bool:
     """Whether a process can be seen on its way out: the init of a pid namespace first ends all others in it, and waits
     for them; until then it is no zombie. PF_EXITING of field 9 of /proc/PID/stat (linux/sched.h). A main thread

@@ -56,12 +56,14 @@ def read(entry: Entry) -> list[dict[str, Any]]:
     return found[::-1]
 
 
-def release_all(entry: Entry) -> set[str]:
+def release_all(entry: Entry, *, created: bool = False) -> set[str]:
     """The newest first; the kinds that were there. All are tried, then the first failure is raised, and what is
-    left can be tried again."""
+    left can be tried again. Mounts on the host stay if their container was `created` (features/host_root.py)."""
     failure: Exception | None = None
     kinds = set()
     for holding in read(entry):
+        if created and holding.get("kind") == "root":
+            continue
         try:
             _release_of(entry, holding)(holding)
         except Exception as error:
@@ -85,6 +87,10 @@ def _release_of(entry: Entry, holding: dict[str, Any]) -> Callable[[dict[str, An
         from pyruntime import resctrl
 
         return resctrl.release
+    if holding.get("kind") == "root":
+        from pyruntime.features import host_root
+
+        return host_root.release
     raise errors.StateError(
         entry.id,
         f"{entry.path} holds a `{holding.get('kind')}`, which this version cannot release",

@@ -136,7 +136,8 @@ def destroy(
 def _release(entry: Entry, record: dict[str, Any] | None, log: Log, *, force: bool) -> None:
     kinds: set[str] = set()
     try:
-        kinds = holdings.release_all(entry)
+        created = record is not None and record["status"] != "creating"
+        kinds = holdings.release_all(entry, created=created)
     except errors.StateError as error:
         if error.foreign or not force:
             raise

@@ -369,9 +369,18 @@ def test_a_path_that_climbs_is_refused(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("devices", [{"path": "/a", "type": "p"}]), ("rootfsPropagation", "slave")]
+    ("name", "value"),
+    [("maskedPaths", ["/a"]), ("readonlyPaths", ["/a"]), ("rootfsPropagation", "slave")],
 )
 def test_what_needs_mounts_of_its_own(name: str, value: Any) -> None:
     document = spec(linux__namespaces=without_namespace("mount"))
     document["linux"][name] = value
     assert set(findings(document)) == {f"/linux/{name}"}
+
+
+def test_a_user_namespace_may_not_mount_for_the_host() -> None:
+    rest = without_namespace("mount")
+    document = spec(linux__namespaces=[*rest, {"type": "user"}], root__readonly=True)
+    document["linux"]["devices"] = [{"path": "/a", "type": "p"}]
+    document["mounts"] = [{"destination": "/a", "type": "tmpfs"}]
+    assert {"/root/readonly", "/mounts", "/linux/devices"} <= set(findings(document))

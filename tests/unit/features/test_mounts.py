@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pyruntime.errors import UnsupportedError
 from pyruntime.features import mount_options
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
@@ -339,9 +340,11 @@ def test_the_root_must_stay_on_top() -> None:
     assert not planned(spec()).at(moments.CHECK)
 
 
-def test_mounts_need_a_namespace() -> None:
+def test_mounts_without_a_namespace_need_the_right_to_mount() -> None:
     document = spec(mounts=[entry("/d")], linux__namespaces=without_namespace("mount"))
-    assert "/mounts" in findings(document)
+    assert planned(document).at(moments.MOUNT)
+    with pytest.raises(UnsupportedError, match="CAP_SYS_ADMIN"):
+        planned(document, privileged=False)
 
 
 def test_every_known_option_is_reported() -> None:

@@ -44,7 +44,8 @@ def test_an_init_that_clones_for_itself_finds_it_by_its_path() -> None:
     assert "/run/notify" not in plan.site.handed
 
 
-def test_it_needs_mounts_of_its_own() -> None:
+def test_without_mounts_of_its_own_it_needs_the_right_to_mount() -> None:
     document = spec(linux__namespaces=without_namespace("mount"))
+    assert any("notify" in step.text for step in planned(document, notify=STATE).at(moments.MOUNT))
     with pytest.raises(UnsupportedError, match="NOTIFY_SOCKET needs a mount namespace"):
-        planned(document, notify=STATE)
+        planned(document, notify=STATE, privileged=False)
