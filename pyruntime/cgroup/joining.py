@@ -191,7 +191,8 @@ def _open(group: Group, mount: detect.Mount | None, below: list[str]) -> int:
         if depth == len(parts):
             return fd
         posix.close(fd)
-    raise errors.StepError(f"join cgroup {directory}: no such file or directory", errno=2)
+    message = f"error adding pid of the new process to cgroup {directory}"
+    raise errors.StepError(f"{message}: no such file or directory", errno=2)
 
 
 def _open_inits(group: Group, mount: detect.Mount, pid: int) -> int:

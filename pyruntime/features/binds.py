@@ -16,6 +16,7 @@ import posix
 
 from pyruntime.errors import KernelError, StepError, strerror
 from pyruntime.features import mount_options as words
+from pyruntime.features.failures import failed_mount
 from pyruntime.features.fields import (
     AT_EMPTY,
     FS_TYPE,
@@ -102,8 +103,7 @@ class Bind:
         return flags | (lib.AT_RECURSIVE if self.options.recursive else 0)
 
     def failed(self, number: int, hint: str | None = None) -> StepError:
-        words_ = f"{self.text} ({self.pointer}): {strerror(number)}"
-        return StepError(words_, self.pointer, errno=number, hint=hint)
+        return failed_mount(self.text, self.pointer, number, hint=hint, side="host")
 
 
 def steps(bind: Bind, earlier: list[str], site: Site) -> Iterator[Step]:
@@ -203,11 +203,8 @@ def _by_host(bind: Bind, *, locked: bool) -> Step:
             raise bind.failed(error.errno or 0) from error
         host.give(bind.tree, tree)
         if bind.target == "/proc" and not _is_procfs(tree):
-            raise StepError(
-                f'{bind.text} ({bind.pointer}): "/proc" cannot be mounted because it is '
-                "not of type proc: operation not permitted",
-                bind.pointer,
-            )
+            words_ = f'"/proc" cannot be mounted because it is not of type proc: {strerror(EPERM)}'
+            raise failed_mount(bind.text, bind.pointer, EPERM, words_, side="host")
         if bind.propagation:
             calls.mount_setattr(tree, lib.AT_RECURSIVE, propagation=bind.propagation)
         if locked:
@@ -351,8 +348,6 @@ def _cleared(bind: Bind, attributes: int, skip: int = 0) -> Any:
 
 def _locked(text: str, bind: Bind) -> Callable[[int, bytes], Exception]:
     def failure(number: int, _: bytes) -> Exception:
-        words_ = f"{text} ({bind.pointer}): {strerror(number)}"
-        hint = HINT if number == EPERM else None
-        return StepError(words_, bind.pointer, "container", number, hint)
+        return failed_mount(text, bind.pointer, number, hint=HINT if number == EPERM else None)
 
     return failure

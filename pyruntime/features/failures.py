@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from pyruntime.errors import HookError, ProgramError, strerror
+from pyruntime.errors import HookError, ProgramError, StepError, strerror
 
 ETIME, ENOENT, EACCES, EISDIR = 62, 2, 13, 21
 INTO_PROC = 66
 """EREMOTE, which nothing here says otherwise: the target of a mount turned out to lie on procfs (CVE-2019-16884)."""
+TOO_REVEALING = (
+    "where parts of /proc or /sys are covered, as in a container, the kernel gives a user namespace no whole one: "
+    "bind the one that is there, or leave the outer container's masks out"
+)
 EXITED = 0x100000
 """native/init/hook.c: what follows is a wait status rather than an errno."""
 
@@ -25,6 +29,33 @@ def hook_failure(
     return HookError(
         f"error running {kind} hook #{index}: {words}", f"/hooks/{kind}/{index}", errno=number
     )
+
+
+def kernel_words(number: int, said: bytes) -> str:
+    """What the file system itself said (fsopen(2)) comes first; engines look for the kernel's words at the end."""
+    log = said.decode("utf-8", "backslashreplace").strip()
+    log = "".join([letter if letter.isprintable() else " " for letter in log])
+    log = log[2:] if log[:2] in ("e ", "w ", "i ") else log  # the level
+    return f"{log}: {strerror(number)}" if log else strerror(number)
+
+
+def failed_mount(
+    text: str,
+    pointer: str,
+    number: int,
+    words: str = "",
+    hint: str | None = None,
+    side: str = "container",
+) -> StepError:
+    """runc's words for a mount that failed, then ours; people and programs look for them."""
+    what = f" {text[6:]}" if text.startswith("mount ") else f": {text}"
+    message = (
+        "unable to start container process: error during container init: "
+        f"error mounting{what} ({pointer}): {words or strerror(number)}"
+    )
+    if hint is None and "too revealing" in words:
+        hint = TOO_REVEALING
+    return StepError(message, pointer, side, number, hint)
 
 
 def missing_program(name: str, number: int) -> ProgramError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posix
 
-from pyruntime.errors import StepError, strerror
+from pyruntime.errors import strerror
+from pyruntime.features.failures import failed_mount
 from pyruntime.features.fields import configure
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
@@ -68,7 +69,6 @@ def refusal(
             f"the {shown} namespace that is joined does not belong to the container's user namespace: join the user"
             f" namespace it belongs to, or leave the {kind} out"
         )
-        message = f"{text} ({pointer}): {words}"
-        return StepError(message, pointer, "container", number, hint if number == EPERM else None)
+        return failed_mount(text, pointer, number, words, hint if number == EPERM else None)
 
     return failure

@@ -6,7 +6,7 @@ A target is resolved beneath the root, once; a mount is attached descriptor to d
 from __future__ import annotations
 
 from pyruntime.features import joined_views
-from pyruntime.features.failures import INTO_PROC
+from pyruntime.features.failures import INTO_PROC, failed_mount, kernel_words
 from pyruntime.features.fields import (
     FS_TYPE,
     MODE,
@@ -39,12 +39,12 @@ from pyruntime.plan.step import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from pyruntime.features.site import Site
 
-EPERM, ENOENT = 1, 2
+EPERM, ENOENT, ELOOP = 1, 2, 40
 MOUNT2_LIMIT = 4095  # bytes of all options together, for mount(2)
 FSCONFIG_LIMIT = 256  # bytes of a string the kernel takes, its NUL included
 
@@ -131,6 +131,8 @@ def new_file_system(
         ops += attach(fd, where, target, pointer, site)
     text = f"mount `{mount.get('source') or kind}` on `{target}`"
     failure = joined_views.refusal(kind, text, pointer, site)
+    if failure is None and kind in ("proc", "sysfs"):
+        failure = _on_a_link(kind, text, pointer)
     if late:
         yield Step(moments.MOUNT, pointer, text, ops)
         yield Step(
@@ -214,6 +216,18 @@ def _label_root(fd: Reg, label: str) -> list[Any]:
         sys(lib.NR_fsetxattr, root, "security.selinux", data, len(data), 0),
         sys(lib.NR_close, root),
     ]
+
+
+def _on_a_link(kind: str, text: str, pointer: str) -> Callable[[int, bytes], Exception]:
+    """A link of the image may lead anywhere (CVE-2019-19921); in runc's words."""
+
+    def failure(number: int, said: bytes) -> Exception:
+        words = kernel_words(number, said)
+        if number == ELOOP:
+            words = f'filesystem "{kind}" must be mounted on ordinary directory: {words}'
+        return failed_mount(text, pointer, number, words)
+
+    return failure
 
 
 def _find_target(kind: str, where: Reg, mode: Reg, target: str, site: Site) -> list[Any]:

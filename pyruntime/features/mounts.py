@@ -9,9 +9,9 @@ descriptor is judged.
 
 from __future__ import annotations
 
-from pyruntime.errors import StepError, strerror
 from pyruntime.features import binds, cgroup_mount
 from pyruntime.features.binds import Bind
+from pyruntime.features.failures import failed_mount
 from pyruntime.features.inside import clean
 from pyruntime.features.mount_options import Options, names, words_of
 from pyruntime.features.mount_steps import (
@@ -163,10 +163,10 @@ def _unlike(text: str, pointer: str) -> Callable[[int, bytes], Exception]:
     """move_mount(2) has EINVAL where mount(2) had ENOTDIR, which is what engines and people look for."""
 
     def failure(number: int, _: bytes) -> Exception:
-        words, hint = f"{text} ({pointer}): ", None
-        if number == EINVAL:
-            number, hint = ENOTDIR, "a directory goes on a directory, and a file on a file"
-        return StepError(words + strerror(number), pointer, "container", number, hint)
+        if number != EINVAL:
+            return failed_mount(text, pointer, number)
+        hint = "a directory goes on a directory, and a file on a file"
+        return failed_mount(text, pointer, ENOTDIR, hint=hint)
 
     return failure
 

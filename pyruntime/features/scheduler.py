@@ -151,7 +151,7 @@ def _refused(wanted: dict[str, Any], number: int, site: Site, side: str) -> Step
     if number == EPERM and not site.may_nice:
         hint = "it takes CAP_SYS_NICE in the initial user namespace, or limits like RLIMIT_RTPRIO"
     elif number == EPERM and policy == DEADLINE:
-        what += ", which needs every CPU and cannot be combined with a cpuset"
+        what += ", which needs every CPU: process scheduler can't be used together with AllowedCPUs"
     elif number == EPERM and policy in REAL_TIME:
         hint = "a v1 cpu group has real-time bandwidth by linux.resources.cpu.realtimeRuntime only"
     elif number == EBUSY:

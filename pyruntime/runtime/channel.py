@@ -114,12 +114,6 @@ class Channel:
         self.socket.close()
 
 
-TOO_REVEALING = (
-    "where parts of /proc or /sys are covered, as in a container, the kernel gives a user namespace no whole one: "
-    "bind the one that is there, or leave the outer container's masks out"
-)
-
-
 def failure(message: Message, steps: Sequence[Step], container_id: str) -> Exception:
     """The init's error as the property's: which step, and what the kernel said."""
     from pyruntime.errors import StepError, strerror
@@ -127,23 +121,17 @@ def failure(message: Message, steps: Sequence[Step], container_id: str) -> Excep
     if message.step == NO_STEP or message.step >= len(steps):
         return InternalError(f"the init refused its tape: {strerror(message.number)}")
     step = steps[message.step]
-    from pyruntime.features.failures import INTO_PROC
+    from pyruntime.features import failures
+    from pyruntime.plan import moments
 
-    if message.number == INTO_PROC:
+    if message.number == failures.INTO_PROC:
         words = f"it leads into /proc, where nothing is mounted but procfs: {strerror(EPERM)}"
-        return StepError(f"{step.text} ({step.pointer}): {words}", step.pointer, "container", EPERM)
+        return failures.failed_mount(step.text, step.pointer, EPERM, words)
     if step.failure is not None:
         error: Exception = step.failure(message.number, message.text)
         return error
-    words = strerror(message.number)
-    log = message.text.decode("utf-8", "backslashreplace").strip()
-    if log:
-        # The file system's own words come first; engines look for the kernel's at the end.
-        log = "".join([letter if letter.isprintable() else " " for letter in log])
-        log = log[2:] if log[:2] in ("e ", "w ", "i ") else log  # the level; fsopen(2)
-        words = f"{log}: {words}"
-    hint = TOO_REVEALING if "too revealing" in log else None
+    words = failures.kernel_words(message.number, message.text)
+    if step.moment == moments.MOUNT:
+        return failures.failed_mount(step.text, step.pointer, message.number, words)
     where = f" ({step.pointer})" if step.pointer else ""
-    return StepError(
-        f"{step.text}{where}: {words}", step.pointer, "container", message.number, hint
-    )
+    return StepError(f"{step.text}{where}: {words}", step.pointer, "container", message.number)

@@ -126,7 +126,7 @@ def parse(
             if not any(f"{place}/".startswith(f"{pointer}/") for place in damaged)
         ]
     if findings:
-        from pyruntime.spec.sentences import sort_key
+        from pyruntime.spec.sentences import sort_key, with_runcs_words
 
-        raise SpecError(sorted(findings, key=sort_key))
+        raise SpecError([with_runcs_words(row) for row in sorted(findings, key=sort_key)])
     return document  # type: ignore[return-value]

@@ -20,6 +20,11 @@ _KINDS = {
     int: "an integer",
     bool: "true or false",
 }
+_SEARCHED_FOR = {
+    "/linux/memoryPolicy": "invalid memory policy mode",  # it is what is missing
+    "/linux/memoryPolicy/mode": "invalid memory policy mode",
+    "/linux/memoryPolicy/flags": "invalid memory policy flag",
+}
 _MANY = 12
 _LONG = 60
 
@@ -38,6 +43,14 @@ def sort_key(finding: Finding) -> tuple[list[tuple[int, int, str]], str]:
         for part in finding[0].split("/")[1:]
     ]
     return parts, finding[1]
+
+
+def with_runcs_words(finding: Finding) -> Finding:
+    """What runc says of such a mistake comes first, where people search for it."""
+    pointer, what, why = finding
+    head, _, tail = pointer.rpartition("/")
+    words = _SEARCHED_FOR.get(head if tail.isdecimal() else pointer)
+    return (pointer, f"{words}: {what}", why) if words else finding
 
 
 def wrong_type(wanted: type, value: object) -> tuple[str, str]:

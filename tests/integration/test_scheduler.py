@@ -107,7 +107,7 @@ def test_a_deadline_does_not_go_with_a_cpuset(bundle: Bundle) -> None:
     scheduled(bundle, "SCHED_DEADLINE", **TIMES).set("linux.resources.cpu", {"cpus": "0"})
     message = refused(bundle)
     assert (
-        "set the scheduler SCHED_DEADLINE, which needs every CPU and cannot be combined with a cpuset"
+        "set the scheduler SCHED_DEADLINE, which needs every CPU: process scheduler can't be used together with AllowedCPUs"
         " (/process/scheduler): operation not permitted" in message
     )
 

@@ -61,7 +61,7 @@ def test_paths_that_lead_elsewhere(paths: dict[str, str], sentence: str) -> None
 
 
 def test_a_hierarchy_that_is_not_mounted() -> None:
-    with pytest.raises(errors.StepError, match=r"join cgroup /nowhere/web/a: no such file"):
+    with pytest.raises(errors.StepError, match=r"cgroup /nowhere/web/a: no such file"):
         driver.join(KEPT, 1, {"cpu": "a", "cpuacct": "./a/"})
 
 

@@ -163,7 +163,7 @@ def failed(policy: str, number: int, **facts: Any) -> StepError:
 def test_why_it_failed() -> None:
     error = failed("SCHED_DEADLINE", 1)
     assert error.message == (
-        "set the scheduler SCHED_DEADLINE, which needs every CPU and cannot be combined with a cpuset"
+        "set the scheduler SCHED_DEADLINE, which needs every CPU: process scheduler can't be used together with AllowedCPUs"
         " (/process/scheduler): operation not permitted"
     )
     assert "realtimeRuntime" in str(failed("SCHED_FIFO", 1).hint)
