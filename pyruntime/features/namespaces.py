@@ -50,13 +50,16 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         seen.add(kind)
         if path and path[0] != "/":
             yield f"/linux/namespaces/{index}/path", "a namespace path must be absolute"
-        if kind == "user" and not path and not _has_mappings(spec["linux"]):
-            yield f"/linux/namespaces/{index}", "user namespaces enabled, but no uid mappings found"
 
 
-def _has_mappings(linux: dict[str, Any]) -> bool:
-    """What they must say is checked in users.py, which is woken by them only."""
-    return bool(linux.get("uidMappings") or linux.get("gidMappings"))
+def is_unmapped(linux: dict[str, Any]) -> bool:
+    """A new user namespace for which the config has no mappings at all: who creates the container chooses them."""
+    if linux.get("uidMappings") or linux.get("gidMappings"):
+        return False  # what they must say is checked in users.py
+    for entry in linux.get("namespaces") or ():
+        if entry["type"] == "user" and not entry.get("path"):
+            return True
+    return False
 
 
 def survey(spec: dict[str, Any], site: Site) -> None:

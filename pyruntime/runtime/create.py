@@ -22,6 +22,7 @@ from pyruntime.errors import (
     strerror,
 )
 from pyruntime.features.inside import NOTIFY_STATE
+from pyruntime.features.namespaces import is_unmapped
 from pyruntime.features.site import Site
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
@@ -64,7 +65,8 @@ class Creation:
         features.reach(self.spec)
         if request.cgroup_manager == "systemd":
             driver.reach_systemd()
-        if not calls.permitted_capabilities() >> CAP_SYS_ADMIN & 1:
+        unmapped = is_unmapped(self.spec.get("linux") or {})
+        if unmapped or not calls.permitted_capabilities() >> CAP_SYS_ADMIN & 1:
             from pyruntime.runtime import rootless
 
             self.data = rootless.prepare(self.spec, self.data, request)

@@ -4,6 +4,9 @@
 its root is the caller, its further ids are what /etc/subuid and /etc/subgid give to the caller, one range after the
 other from 1 on. Whoever has the rights, and a config that has a user namespace, get what config.json says. The flag
 is asked for, never assumed: a container that silently sees other owners of its files would be another container.
+
+A config.json that has a new user namespace and no mappings gets them as from crun: the caller is the user of the process,
+the further ids fill the rest. runc refuses it.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import posix
 
 from pyruntime.errors import SpecError, StepError
 from pyruntime.features import users
+from pyruntime.features.namespaces import is_unmapped
 from pyruntime.kernel import calls
 from pyruntime.lib import jsondoor, subids
 from pyruntime.runtime import idmaps
@@ -39,7 +43,7 @@ def prepare(spec: dict[str, Any], data: bytes, request: CreateRequest) -> bytes:
     linux = spec.setdefault("linux", {})
     namespaces = linux.get("namespaces") or []
     if any(entry["type"] == "user" for entry in namespaces):
-        return data
+        return _with_maps(spec, request) if is_unmapped(linux) else data
     if not request.map_root_user:
         raise StepError(
             f"rootless container requires user namespaces: config.json has none ({POINTER}): "
@@ -49,29 +53,52 @@ def prepare(spec: dict[str, Any], data: bytes, request: CreateRequest) -> bytes:
             hint=f"{FLAG} makes one, and `spec --rootless` writes a config.json that has one",
         )
     linux["namespaces"] = [*namespaces, {"type": "user"}]
-    told = []
-    for kind, own in (("uid", posix.geteuid()), ("gid", posix.getegid())):
-        rows = mappings(own, _usable(kind, request.log))
-        linux[f"{kind}Mappings"] = rows
-        told += [f"{kind} {_shown(row)}" for row in rows]
-    findings = [(pointer, why, "") for pointer, why in users.rules(spec)]
-    if findings:
-        raise SpecError(findings, hint=f"{FLAG} can give these ids: {', '.join(told)}")
-    request.log.debug(f"{FLAG}: a new user namespace, inside = outside: {', '.join(told)}")
+    told = _map(spec, {"uid": 0, "gid": 0}, request.log, FLAG)
+    request.log.debug(f"{FLAG}: a new user namespace, inside = outside: {told}")
     return jsondoor.dumps(spec).encode()
 
 
-def mappings(own: int, ranges: list[Range]) -> list[dict[str, int]]:
-    """0 is `own`, and 1 and so on are the ranges in their order; no id outside is taken twice."""
-    rows = [_row(0, own, 1)]
+def _with_maps(spec: dict[str, Any], request: CreateRequest) -> bytes:
+    user = (spec.get("process") or {}).get("user") or {}
+    place = {kind: user.get(kind) or 0 for kind in ("uid", "gid")}
+    told = _map(spec, place, request.log, "a config without mappings")
+    request.log.warning(
+        f"{POINTER}: a new user namespace without mappings gets these, inside = outside: {told}"
+    )
+    return jsondoor.dumps(spec).encode()
+
+
+def _map(spec: dict[str, Any], place: dict[str, int], log: Log, asked: str) -> str:
+    """Puts mappings with the caller at that place into the config, and tells them."""
+    told = []
+    for kind, own in (("uid", posix.geteuid()), ("gid", posix.getegid())):
+        ranges = _usable(kind, log)
+        rows = mappings(own, ranges, place[kind] if ranges else 0)
+        spec["linux"][f"{kind}Mappings"] = rows
+        told += [f"{kind} {_shown(row)}" for row in rows]
+    findings = [(pointer, why, "") for pointer, why in users.rules(spec)]
+    if findings:
+        raise SpecError(findings, hint=f"{asked} can have these ids: {', '.join(told)}")
+    return ", ".join(told)
+
+
+def mappings(own: int, ranges: list[Range], place: int = 0) -> list[dict[str, int]]:
+    """`place` is `own`, and the other ids from 0 on are the ranges in their order; no id outside is taken twice."""
+    rows = [_row(place, own, 1)]
     taken = [(own, own + 1)]
-    following = 1
+    following = 0
     for whole in ranges:
         for start, end in _without(whole, taken):
-            if len(rows) == MOST_LINES or following + end - start - 1 > subids.LAST_ID:
-                return rows
-            rows.append(_row(following, start, end - start))
-            following += end - start
+            while start < end:
+                if following == place:
+                    following += 1
+                stop = place if following < place else subids.LAST_ID + 1
+                count = min(end - start, stop - following)
+                if len(rows) == MOST_LINES or not count:
+                    return rows
+                rows.append(_row(following, start, count))
+                following += count
+                start += count  # noqa: PLW2901
         taken.append(whole)
     return rows
 

@@ -41,6 +41,18 @@ def test_users_and_groups_are_mapped_apart(mapped: Bundle) -> None:
     assert files["/proc/self/setgroups"] == "allow\n"
 
 
+def test_without_mappings_the_caller_is_root(bundle: Bundle) -> None:
+    """As under crun; and said, as nobody asked for these ids."""
+    bundle.namespace("user").inside("report").write()
+    with Box(bundle) as box:
+        outcome = box.bare(
+            "--root", str(box.root), "run", "--bundle", str(bundle.directory), box.id
+        )
+        assert outcome.code == 0 and "without mappings" in outcome.err, str(outcome)
+    (users,) = parse_map(outcome.facts.report["files"]["/proc/self/uid_map"])
+    assert users == Map(0, os.geteuid(), 1)
+
+
 def test_the_process_and_its_files(mapped: Bundle) -> None:
     """uid 1000 inside is another one outside, in /proc as on the disk."""
     mapped.dir("/home", 0o777).set("process.user", {"uid": 1000, "gid": 1001, "umask": 0o27})
@@ -260,7 +272,6 @@ def test_an_ordinary_user_cannot_join_what_is_roots(person: Person) -> None:
 
 WRONG = {
     "no namespace": (False, [Map(0, 100000, 10)], [Map(0, 100000, 10)]),
-    "none": (True, [], []),
     "users only": (True, [Map(0, 100000, 10)], []),
     "groups only": (True, [], [Map(0, 100000, 10)]),
     "size 0": (True, [Map(0, 100000, 0)], [Map(0, 100000, 10)]),

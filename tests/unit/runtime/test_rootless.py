@@ -82,13 +82,41 @@ def test_a_user_that_is_beyond_the_ids(account: None) -> None:
     assert caught.value.hint is not None and "uid 2-6 = 500005-500009" in caught.value.hint
 
 
-@pytest.mark.parametrize("path", [None, "/proc/7/ns/user"])
+MAPS = {"linux__uidMappings": rows((0, 7, 1)), "linux__gidMappings": rows((0, 7, 1))}
+
+
+@pytest.mark.parametrize(
+    ("entry", "maps"), [({"path": "/proc/7/ns/user"}, {}), ({}, MAPS)], ids=["joined", "new"]
+)
 @pytest.mark.parametrize("flag", [True, False])
-def test_a_config_with_a_user_namespace_stays(path: str | None, flag: bool) -> None:
-    entry = {"type": "user", **({"path": path} if path else {})}
-    document = spec(linux__namespaces=[entry])
+def test_a_config_with_a_user_namespace_stays(
+    entry: dict[str, str], maps: dict[str, Any], flag: bool
+) -> None:
+    wanted = spec(linux__namespaces=[{"type": "user", **entry}], **maps)
+    document = spec(linux__namespaces=[{"type": "user", **entry}], **maps)
     assert rootless.prepare(document, b"before", request(flag=flag)) == b"before"
-    assert document == spec(linux__namespaces=[entry])
+    assert document == wanted
+
+
+def test_a_user_namespace_without_mappings(account: None) -> None:
+    """The caller is the user of the process, and the others fill the rest."""
+    document = spec(linux__namespaces=[{"type": "user"}], process__user={"uid": 3, "gid": 0})
+    data = rootless.prepare(document, b"", request())
+    assert json.loads(data) == document
+    linux = document["linux"]
+    rest = [(0, 100000, 1), (1, 500005, 2), (4, 500007, 3)]
+    assert linux["uidMappings"] == rows((3, os.geteuid(), 1), *rest)
+    assert linux["gidMappings"] == rows((0, os.getegid(), 1), (1, 100000, 1), (2, 500005, 5))
+
+
+def test_a_user_namespace_without_mappings_or_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subids, "ranges", lambda kind: [])
+    document = spec(linux__namespaces=[{"type": "user"}])
+    rootless.prepare(document, b"", request())
+    assert document["linux"]["uidMappings"] == rows((0, os.geteuid(), 1))
+    document = spec(linux__namespaces=[{"type": "user"}], process__user={"uid": 3, "gid": 0})
+    with pytest.raises(SpecError, match="uid 3 is not in"):
+        rootless.prepare(document, b"", request())
 
 
 @pytest.mark.parametrize("document", [spec(), {"process": {}}, {"linux": {}}])
