@@ -192,7 +192,7 @@ static int move_above(const struct child *c, int *init_fd, int *moved)
 	return 0;
 }
 
-/* Runs on borrowed memory while Python stands still: descriptor moves, signal mask, execveat;
+/* Runs in the memory of the parent, which the kernel suspends (CLONE_VFORK): descriptor moves, signal mask, execveat;
  * nothing else (security: R-08). Its descriptor table is its own copy. */
 static int run_child(const struct child *c)
 {

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
 VERB = Verb(
     "removes a container that has ended",
-    (("force", "f", "", "also one that is created or runs (SIGKILL), and none is no error"),),
+    (
+        (
+            "force",
+            "f",
+            "",
+            "kills the container with SIGKILL if it has not ended; no error if there is none",
+        ),
+    ),
     "ID",
     1,
 )

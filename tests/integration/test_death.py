@@ -86,6 +86,14 @@ def test_the_main_thread_has_ended(bundle: Bundle, spaces: str) -> None:
         box.delete()
 
 
+def _lives_until_it_is_ended(box: Box) -> None:
+    assert box.status == "created"
+    box.start()
+    lives(box)
+    box.kill("TERM")
+    assert box.wait() == 5
+
+
 @pytest.mark.parametrize(
     "seen",
     [later, lambda: cover("subset=pid"), lambda: (cover("subset=pid"), later())[0]],
@@ -95,11 +103,7 @@ def test_a_caller_that_sees_it_differently(bundle: Bundle, seen: Callable[[], No
     with Box(bundle.inside("wait", "5")) as box:
         box.create()
         box.prepare = seen
-        assert box.status == "created"
-        box.start()
-        lives(box)
-        box.kill("TERM")
-        assert box.wait() == 5
+        _lives_until_it_is_ended(box)
         assert box.status == "stopped"
         box.delete()
 
@@ -108,11 +112,7 @@ def test_a_creator_in_another_time_namespace(bundle: Bundle) -> None:
     with Box(bundle.inside("wait", "5"), prepare=later) as box:
         box.create()
         box.prepare = None
-        assert box.status == "created"
-        box.start()
-        lives(box)
-        box.kill("TERM")
-        assert box.wait() == 5
+        _lives_until_it_is_ended(box)
 
 
 @pytest.mark.parametrize("level", [1, 2])
