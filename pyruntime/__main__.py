@@ -23,7 +23,7 @@ def main() -> None:
     _take_stdio()
     _restore_signals()
     _restore_environment()
-    from pyruntime.cli.main import main as run
+    from pyruntime.cli.entry import main as run
 
     posix._exit(run(sys.argv[1:]) & 0xFF)
 

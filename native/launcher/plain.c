@@ -69,7 +69,7 @@ static int pr_main(const char *library)
 
 	if (!path || !argv || !entry || PyList_Insert(path, 0, entry))
 		return -1;
-	module = PyImport_ImportModule("pyruntime.cli.main");
+	module = PyImport_ImportModule("pyruntime.cli.entry");
 	rest = PyList_GetSlice(argv, 1, PyList_Size(argv));
 	if (module && rest)
 		result = PyObject_CallMethod(module, "main", "O", rest);
