@@ -181,4 +181,6 @@ def test_without_cgroups(podman: Podman, tmp_path: Path) -> None:
     if os.geteuid():
         return  # who may make no device nodes is told so by the kernel
     done = podman.run(*words, "--cap-add=MKNOD", TINY, "true")
-    assert done.returncode == 126 and "host's devices" in done.stderr
+    assert done.returncode == 0, (
+        done.stderr
+    )  # as with crun; without an engine a warning says what it means

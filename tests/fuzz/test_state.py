@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from pyruntime.errors import ContainerError
-from pyruntime.runtime import status
+from pyruntime.runtime import holdings, status
 from pyruntime.runtime.store import Entry, Store
 from tests.fuzz.budget import explore
 from tests.unit.runtime.fakes import FakeContainer
@@ -55,9 +55,9 @@ def edited(document: dict[str, Any]) -> st.SearchStrategy[bytes]:
     return (changed | lacking).map(lambda made: json.dumps(made).encode())
 
 
-def read(entry: Entry, *words: str) -> Any:
+def read(entry: Entry, name: str) -> Any:
     try:
-        return getattr(entry, words[0])()
+        return holdings.read(entry) if name == "holdings" else getattr(entry, name)()
     except ContainerError as error:
         assert str(error)
         return None

@@ -72,7 +72,7 @@ def user(word: str) -> None:
         uid, gid = exec_verb._user(word)
     except UsageError:
         return
-    parts = word.split(":")
+    parts = word.split(":") if word else []
     assert [str(number) for number in (uid, gid) if number is not None] == [
         part.lstrip("0") or "0" for part in parts
     ]
@@ -100,15 +100,20 @@ def test_signals() -> None:
 
 
 def places(word: str) -> list[str]:
-    """Which fields of Options one option alone changes."""
+    """Which fields of Options one option alone changes, but for the one that says that there was one."""
     empty, made = Options([]), Options([word])
-    return [name for name in Options.__slots__ if getattr(made, name) != getattr(empty, name)]
+    return [
+        name
+        for name in Options.__slots__
+        if name != "named" and getattr(made, name) != getattr(empty, name)
+    ]
 
 
 GROUPS = {
     "set": "attributes", "clear": "attributes", "read_only": "attributes", "set_all": "all", "clear_all": "all",
     "context": "context", "flags2": "context", "propagation": "propagation", "bind": "special", "recursive": "special",
-    "remount": "special", "copy_up": "special", "idmap": "special", "data": "data",
+    "remount": "special", "copy_up": "special", "idmap": "special", "maps": "special", "copy_link": "special", "atimes": "attributes",
+    "data": "data",
 }  # fmt: skip
 SILENT = {*mount_options.NOTHING, "noiversion", "loud"}
 
