@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import keyword
 import re
 import subprocess
 from pathlib import Path
@@ -18,6 +20,7 @@ HEADERS = """
 #include <asm/unistd.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/close_range.h>
 #include <linux/ioprio.h>
 #include <linux/keyctl.h>
 #include <linux/magic.h>
@@ -52,7 +55,9 @@ CALLS = re.findall(r"X\((\w+)\)", (INIT / "calls.h").read_text().partition("TAPE
 
 CONSTANTS = """
     AT_EMPTY_PATH AT_FDCWD AT_RECURSIVE AT_SYMLINK_NOFOLLOW
+    CAP_NET_ADMIN CAP_SETGID CAP_SETUID CAP_SYS_ADMIN CAP_SYS_NICE CAP_SYS_PTRACE
     CLOCK_BOOTTIME CLOCK_MONOTONIC
+    CLOSE_RANGE_CLOEXEC
     CLONE_NEWCGROUP CLONE_NEWIPC CLONE_NEWNET CLONE_NEWNS CLONE_NEWPID CLONE_NEWTIME CLONE_NEWUSER CLONE_NEWUTS
     FSCONFIG_CMD_CREATE FSCONFIG_CMD_RECONFIGURE FSCONFIG_SET_FLAG FSCONFIG_SET_STRING
     FSMOUNT_CLOEXEC FSOPEN_CLOEXEC FSPICK_CLOEXEC FSPICK_EMPTY_PATH
@@ -107,6 +112,33 @@ def declarations() -> str:
     return functions + "\n" + "\n".join(numbers)
 
 
+PYTHON_TYPES = {"const char *": "bytes", "char *": "Any", "int": "int"}
+
+
+def stub() -> str:
+    """The native module as type checkers see it: every function and number by name."""
+    header = " ".join((HERE / "shim.h").read_text().split())
+    functions = []
+    for name, arguments in re.findall(r"int (pr_\w+)\(([^)]*)\);", header):
+        taken = ["self"]
+        for argument in arguments.split(", ") if arguments != "void" else ():
+            kind, word = re.fullmatch(r"(.*?[ *])(\w+)", argument).groups()
+            number = "*" not in kind
+            if keyword.iskeyword(word) or hasattr(builtins, word):
+                word += "_"
+            taken.append(f"{word}: {'int' if number else PYTHON_TYPES.get(kind, 'Any')}")
+        functions.append(f"    def {name}({', '.join(taken)}) -> int: ...\n")
+    numbers = [
+        f"    {name}: int\n" for name in sorted([f"NR_{name}" for name in CALLS] + CONSTANTS)
+    ]
+    return (
+        '"""Made by native/shim/build.py: the functions of shim.h and the numbers it takes from headers."""\n\n# fmt: off\n'
+        "from typing import Any\n\nffi: Any\n\nclass Library:\n"
+        + "".join(numbers + functions)
+        + "\nlib: Library\n"
+    )
+
+
 def source() -> str:
     numbers = "\n".join(f"#define NR_{name} {RENAMED[name]}" for name in CALLS)
     return HEADERS + numbers + "\n"
@@ -114,6 +146,9 @@ def source() -> str:
 
 ffibuilder = FFI()
 ffibuilder.cdef(declarations())
+STUB = HERE.parents[1] / "pyruntime/kernel/_native.pyi"
+if not STUB.exists() or STUB.read_text() != stub():
+    STUB.write_text(stub())
 (HERE / "init_image.h").write_text(embedded_init())
 ffibuilder.set_source(
     "pyruntime.kernel._native",

@@ -14,12 +14,12 @@ import time
 
 from pyruntime import errors
 from pyruntime.cgroup import detect, knob, pause, tree
+from pyruntime.lib.proc import SIGKILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.cgroup.group import Cgroup
 
-KILL = 9
 BATCH = 200  # descriptors open at once
 WAIT_SECONDS = 10.0
 ROUND_MS = 1000
@@ -49,7 +49,7 @@ def kill_all(cgroup: Cgroup, signal: int) -> None:
     fds = _open_all(cgroup)
     try:
         among_them = any(posix.getpid() in listed(fd) for fd in fds)
-        ended = signal == KILL and not among_them and _kill_by_kernel(cgroup)
+        ended = signal == SIGKILL and not among_them and _kill_by_kernel(cgroup)
         if not ended and not among_them:
             pause.freeze(cgroup)
         # After the kernel's kill only those are left to do that v1 lists and the unified group does not.
@@ -63,7 +63,7 @@ def kill_all(cgroup: Cgroup, signal: int) -> None:
     finally:
         for fd in fds:
             posix.close(fd)
-        if signal == KILL:
+        if signal == SIGKILL:
             pause.thaw_all(cgroup)
         elif not was_frozen:
             pause.thaw(cgroup)
@@ -73,7 +73,7 @@ def end(cgroup: Cgroup) -> None:
     """Kills every process and waits until none is left."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
-        kill_all(cgroup, KILL)
+        kill_all(cgroup, SIGKILL)
         fds = _open_all(cgroup)
         try:
             left = max((_await_end(fd) for fd in fds), default=0)

@@ -9,11 +9,10 @@ that systemd delegated to a user, user@UID.service, can be used from within and 
 from __future__ import annotations
 
 import posix
+from errno import EACCES, EROFS
 
 from pyruntime.cgroup import detect, location, tree
 from pyruntime.errors import StepError, strerror
-
-EACCES, EROFS = 13, 30
 
 
 def obstacle(layout: detect.Layout, cgroups_path: str | None, container_id: str) -> str | None:

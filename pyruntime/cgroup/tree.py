@@ -12,6 +12,7 @@ import posix
 
 from pyruntime import errors
 from pyruntime.cgroup.knob import GONE
+from pyruntime.lib.files import S_IFDIR, S_IFMT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 DIRECTORY = posix.O_DIRECTORY | posix.O_CLOEXEC | posix.O_NOFOLLOW
 HANDLE = DIRECTORY | posix.O_PATH
 LISTING = DIRECTORY | posix.O_RDONLY
-_TYPE, _IS_DIR = 0o170000, 0o040000
 
 
 def open_mount(mountpoint: str, device: int) -> int:
@@ -123,7 +123,7 @@ def remove(parent_fd: int, name: str) -> bool:
 def is_there(parent_fd: int, name: str) -> bool:
     """Whether there is a group of that name; a file is none."""
     try:
-        return posix.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode & _TYPE == _IS_DIR
+        return posix.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode & S_IFMT == S_IFDIR
     except OSError as error:
         if error.errno in GONE:
             return False

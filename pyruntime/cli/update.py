@@ -69,7 +69,7 @@ def run(call: Call) -> int:
     found = container.find(call.root, call.arguments[0])
     updating.reach(found.record)  # before stdin is read
     resources = _resources(call.options)
-    rdt = {key: call.options[flag] for flag, key in SHARES.items() if call.options[flag]}
+    rdt: Any = {key: call.options[flag] for flag, key in SHARES.items() if call.options[flag]}
     updating.check(resources, rdt)
     with found.entry as entry:
         entry.lock()

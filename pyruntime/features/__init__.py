@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from pyruntime.features.site import Site
     from pyruntime.plan.step import Step
+    from pyruntime.spec.types import Config
 
 
 # Every feature, and the properties without which it has nothing to do; what is not asked for is not even imported,
@@ -62,18 +63,18 @@ def load(name: str) -> Any:
     return __import__("pyruntime.features." + name, None, None, (name,))
 
 
-def modules(spec: dict[str, Any] | None = None) -> Iterator[Any]:
+def modules(spec: Config | None = None) -> Iterator[Any]:
     """The features a document asks for; all of them without one."""
     for name, needs in REGISTRY:
         if spec is None or _wants(spec, needs):
             yield load(name)
 
 
-def _wants(spec: dict[str, Any], needs: tuple[str, ...]) -> bool:
+def _wants(spec: Config, needs: tuple[str, ...]) -> bool:
     return not needs or any(_is_set(spec, path) for path in needs)
 
 
-def _is_set(spec: dict[str, Any], path: str) -> bool:
+def _is_set(spec: Config, path: str) -> bool:
     value: Any = spec
     for part in path.split("."):
         value = value.get(part)
@@ -82,14 +83,14 @@ def _is_set(spec: dict[str, Any], path: str) -> bool:
     return True
 
 
-def reach(spec: dict[str, Any]) -> None:
+def reach(spec: Config) -> None:
     """Before anything has an effect: into the full interpreter, where a feature of this document needs it."""
     for name, needs in REGISTRY:
         if name in HEAVY and _wants(spec, needs):
             load(name).reach()
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
     """What each feature finds wrong in a document that keeps to the schema."""
     for module in modules(spec):
         check = getattr(module, "rules", None)
@@ -97,7 +98,7 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield from check(spec)
 
 
-def exec_rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def exec_rules(spec: Config) -> Iterator[tuple[str, str]]:
     """What is wrong with `process` alone; of all else create has seen to it."""
     for name, needs in REGISTRY:
         if name in OF_A_PROCESS and _wants(spec, needs):
@@ -106,7 +107,7 @@ def exec_rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield from check(spec)
 
 
-def plan(spec: dict[str, Any], site: Site) -> list[Step]:
+def plan(spec: Config, site: Site) -> list[Step]:
     """All steps of both sides in the order of plan/moments.py. Pure: everything it needs of the host is in `site`."""
     from pyruntime.features import cgroups, namespaces, root
 
@@ -123,7 +124,7 @@ def plan(spec: dict[str, Any], site: Site) -> list[Step]:
     return _in_order(steps, site)
 
 
-def plan_exec(spec: dict[str, Any], site: Site) -> list[Step]:
+def plan_exec(spec: Config, site: Site) -> list[Step]:
     """The steps of one more process in a container whose config is `spec`, `process` being the new one."""
     from pyruntime.features import joining, namespaces
 

@@ -9,6 +9,7 @@ the kernel's: nothing is touched after the move.
 from __future__ import annotations
 
 import posix
+from errno import EINVAL
 
 from pyruntime.errors import StepError, strerror
 from pyruntime.features.ranges import mask_of, members, words_of
@@ -22,15 +23,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.plan.host import HostSide
+    from pyruntime.spec.types import Config
 
 PROPERTIES = ("process.execCPUAffinity",)
 
 POINTER = "/process/execCPUAffinity"
-EINVAL = 22
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    wanted = spec["process"]["execCPUAffinity"]
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
+    wanted: Any = spec["process"]["execCPUAffinity"]
     for name in ("initial", "final"):
         try:
             mask_of(wanted.get(name) or "")
@@ -38,7 +40,7 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{POINTER}/{name}", str(error)
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     wanted = spec["process"]["execCPUAffinity"]
     initial, final = mask_of(wanted.get("initial") or ""), mask_of(wanted.get("final") or "")
     if not site.exec or not (initial or final):
@@ -62,7 +64,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         )
 
 
-def _start_on(mask: int, listed: str, host: Any) -> None:
+def _start_on(mask: int, listed: str, host: HostSide) -> None:
     before = posix.sched_getaffinity(0)
     try:
         posix.sched_setaffinity(0, members(mask))

@@ -13,6 +13,7 @@ and access times change only when one of their own words sets something. In a us
 from __future__ import annotations
 
 import posix
+from errno import EEXIST, EPERM
 
 from pyruntime.errors import KernelError, StepError, strerror
 from pyruntime.features import mount_options as words
@@ -28,7 +29,7 @@ from pyruntime.features.fields import (
     statx_of,
 )
 from pyruntime.features.inside import clean
-from pyruntime.features.mount_steps import guard_proc
+from pyruntime.features.mount_steps import guard_proc, set_all
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
@@ -52,21 +53,21 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.plan.host import HostSide
+    from pyruntime.spec.types import Mount
 
     Mapper = Callable[[Any, int], None]
 
-EPERM, EEXIST = 1, 17
 LENT, SYNC_CODE = ord("D"), ord("S")
 # f_flag of statvfs(3) and what it is called by mount_setattr(2): what a user namespace finds locked.
 LOCKED = (
-    (1, lib.MOUNT_ATTR_RDONLY),
-    (2, lib.MOUNT_ATTR_NOSUID),
-    (4, lib.MOUNT_ATTR_NODEV),
-    (8, lib.MOUNT_ATTR_NOEXEC),
+    (posix.ST_RDONLY, lib.MOUNT_ATTR_RDONLY),
+    (posix.ST_NOSUID, lib.MOUNT_ATTR_NOSUID),
+    (posix.ST_NODEV, lib.MOUNT_ATTR_NODEV),
+    (posix.ST_NOEXEC, lib.MOUNT_ATTR_NOEXEC),
 )
 FLAGS = (*(attribute for _, attribute in LOCKED), lib.MOUNT_ATTR_NOSYMFOLLOW)
 EVERY = sum(FLAGS)
-ST_NOATIME, ST_NODIRATIME, ST_RELATIME = 1024, 2048, 4096
 TIMES = lib.MOUNT_ATTR__ATIME | lib.MOUNT_ATTR_NODIRATIME
 HINT = "flags that the mount of the source has cannot be taken away in a user namespace"
 
@@ -78,7 +79,7 @@ class Bind:
 
     def __init__(
         self,
-        mount: dict[str, Any],
+        mount: Mount,
         options: words.Options,
         pointer: str,
         propagation: int,
@@ -129,14 +130,14 @@ def steps(bind: Bind, earlier: list[str], site: Site) -> Iterator[Step]:
         yield Step(moments.MOUNT, bind.pointer, text, ops, failure=failure)
 
 
-def destination(mount: dict[str, Any], site: Site) -> str:
+def destination(mount: Mount, site: Site) -> str:
     """The destination as a path in the container. One that begins with the root's own path, as old configs have it, is
     meant from there on, as for runc."""
     target, root = clean(mount["destination"]), clean(site.rootfs)
     return target[len(root) :] if root != "/" and target.startswith(f"{root}/") else target
 
 
-def link_to_copy(mount: dict[str, Any], options: words.Options, site: Site) -> str:
+def link_to_copy(mount: Mount, options: words.Options, site: Site) -> str:
     """Where a source that is a link leads to, if it is to be copied as one (crun's copy-symlink); or ""."""
     if not options.copy_link:
         return ""
@@ -159,7 +160,7 @@ def copied_link(link: str, target: str, pointer: str, site: Site) -> Step:
     return Step(moments.MOUNT, pointer, f"copy the link to `{link}` to `{target}`", ops)
 
 
-def _from_bundle(mount: dict[str, Any], site: Site) -> str:
+def _from_bundle(mount: Mount, site: Site) -> str:
     source = mount.get("source") or ""
     return source if source[:1] == "/" else f"{site.bundle}/{source}"
 
@@ -196,7 +197,7 @@ def _real(path: str) -> str:
 def _by_host(bind: Bind, *, locked: bool) -> Step:
     """Opened before anything of the container exists, with the rights of the runtime."""
 
-    def open_source(host: Any) -> None:
+    def open_source(host: HostSide) -> None:
         try:
             tree = calls.open_tree(lib.AT_FDCWD, bind.source, bind.clone_flags)
         except KernelError as error:
@@ -269,10 +270,10 @@ def _refuse_other_times(bind: Bind, tree: int) -> None:
         return
     set_ = _times(bind.options)[0]
     found, has = posix.fstatvfs(tree).f_flag, 0
-    has |= lib.MOUNT_ATTR_NODIRATIME if found & ST_NODIRATIME else 0
-    if found & ST_NOATIME:
+    has |= lib.MOUNT_ATTR_NODIRATIME if found & posix.ST_NODIRATIME else 0
+    if found & posix.ST_NOATIME:
         has |= lib.MOUNT_ATTR_NOATIME
-    elif not found & ST_RELATIME:
+    elif not found & posix.ST_RELATIME:
         has |= lib.MOUNT_ATTR_STRICTATIME
     if set_ != has:
         raise bind.failed(EPERM, HINT)
@@ -334,8 +335,7 @@ def _flags_by_init(bind: Bind, *, locked: bool) -> list[Any]:
                 jump(len(single)),
                 *[_cleared(bind, attribute) for attribute in single],
             ]
-    if options.set_all or options.clear_all:
-        ops.append(set_attributes(bind.tree, options.set_all, options.clear_all, recursive=True))
+    ops += set_all(bind.tree, options)
     return ops
 
 

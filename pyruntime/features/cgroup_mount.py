@@ -8,6 +8,8 @@ the whole host, which the kernel takes from whoever mounted last.
 
 from __future__ import annotations
 
+from errno import EBUSY, EEXIST, ENOENT, EPERM
+
 from pyruntime.cgroup import detect
 from pyruntime.features.fields import MOVE_FLAGS, set_attributes
 from pyruntime.features.mount_options import Options
@@ -22,19 +24,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Mount
 
 ALWAYS = ("nosuid", "nodev", "noexec")
-EPERM, ENOENT, EBUSY, EEXIST = 1, 2, 16, 17
 
 
-def plan(
-    mount: dict[str, Any], options: Options, target: str, pointer: str, site: Site
-) -> Iterator[Step]:
+def plan(mount: Mount, options: Options, target: str, pointer: str, site: Site) -> Iterator[Step]:
     options.flatten()
     if not any(not hierarchy.unified for hierarchy in site.layout.hierarchies):
         yield _unified(options, target, pointer, site)
         return
-    top = {"type": "tmpfs", "source": "tmpfs"}
+    top: Mount = {"destination": target, "type": "tmpfs", "source": "tmpfs"}
     first = Options((*ALWAYS, "mode=755", *(["ro"] if options.read_only else [])))
     first.propagation = options.propagation
     steps = list(new_file_system(top, first, target, pointer, site))

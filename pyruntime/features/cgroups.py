@@ -19,18 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from pyruntime.cgroup.group import Cgroup
     from pyruntime.features.site import Site
+    from pyruntime.plan.host import HostSide
+    from pyruntime.spec.types import Config, Mount
 
 SYNC_CODE = ord("S")
 PROPERTIES = ("linux.cgroupsPath", "linux.resources")
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for pointer, why in driver.rules(spec.get("linux", {}).get("resources") or {}):
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
+    for pointer, why in driver.rules(spec.get("linux", {}).get("resources", {})):
         yield f"/linux/resources{pointer}", why
 
 
-def survey(spec: dict[str, Any], site: Site) -> None:
+def survey(spec: Config, site: Site) -> None:
     """Where the container's groups will stand, if it gets any; refuses a path that climbs."""
     if site.scope is None and (not site.cgroups or not site.privileged or site.in_user_namespace):
         from pyruntime.features import groupless
@@ -47,20 +50,25 @@ def survey(spec: dict[str, Any], site: Site) -> None:
             site.join_count += 1
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def _own(host: HostSide) -> Cgroup:
+    assert host.cgroup is not None, "the groups are made before any step that needs them"
+    return host.cgroup
+
+
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     if not site.cgroups:
         return
     linux = spec.get("linux", {})
     resources, warnings = driver.effective(linux.get("resources") or {}, site.layout.mode)
     site.warnings += warnings
-    if site.staged and (resources.get("pids") or {}).get("limit") == 1:
+    if site.staged and resources.get("pids", {}).get("limit") == 1:
         # A stage's clone counts beside it: such a limit stands once the init alone is in the group.
         del resources["pids"]
         yield Step(
             moments.IDENTITY,
             "/linux/resources/pids/limit",
             "let no second process be made",
-            run=lambda host: driver.set_pids(host.cgroup, 1),
+            run=lambda host: driver.set_pids(_own(host), 1),
         )
     if site.scope is not None:
         from pyruntime.features import scope
@@ -69,7 +77,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         return
     numbers = [site.hand(f"tasks {index}") for index in range(site.join_count)]
 
-    def make_groups(host: Any) -> None:
+    def make_groups(host: HostSide) -> None:
         host.cgroup = driver.prepare(
             site.layout,
             linux.get("cgroupsPath"),
@@ -103,21 +111,21 @@ def _join(site: Site, numbers: list[int]) -> Step:
             "/linux/cgroupsPath",
             text,
             ops,
-            run=lambda host: driver.move(host.cgroup, host.pid),
+            run=lambda host: driver.move(_own(host), host.pid),
         )
     for number in numbers:
         ops += [sys(lib.NR_write, number, "0", 1), sys(lib.NR_close, number)]
     return Step(moments.JOIN_CGROUP, "/linux/cgroupsPath", text, ops)
 
 
-def owner(spec: dict[str, Any], site: Site) -> int | None:
+def owner(spec: Config, site: Site) -> int | None:
     """The host's uid of the container's user, who gets a v2 group where it can use one: in a cgroup namespace
     of its own, by a writable mount (config-linux.md, Cgroup ownership)."""
     if site.layout.mode != "v2" or "cgroup" not in site.created:
         return None
     if not any(_is_writable_view(mount) for mount in spec.get("mounts") or ()):
         return None
-    uid: int = ((spec.get("process") or {}).get("user") or {}).get("uid", 0)
+    uid: int = spec.get("process", {}).get("user", {}).get("uid", 0)
     if not site.has("user"):
         return uid
     for row in spec["linux"].get("uidMappings") or ():
@@ -126,7 +134,7 @@ def owner(spec: dict[str, Any], site: Site) -> int | None:
     return None
 
 
-def _is_writable_view(mount: dict[str, Any]) -> bool:
+def _is_writable_view(mount: Mount) -> bool:
     return (
         mount.get("source") == "cgroup"
         and clean(mount["destination"]) == "/sys/fs/cgroup"

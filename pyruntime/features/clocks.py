@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config
 
 PROPERTIES = ("linux.timeOffsets",)
 
@@ -27,28 +28,30 @@ SYNC_CODE = ord("S")
 NANOSECONDS = 1_000_000_000
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
     linux = spec.get("linux", {})
-    offsets = linux.get("timeOffsets") or {}
+    offsets = linux.get("timeOffsets", {})
     found = [entry for entry in linux.get("namespaces") or () if entry["type"] == "time"]
     if offsets and not found:
         yield "/linux/timeOffsets", "time offsets need a time namespace"
     if offsets and found and found[0].get("path"):
         yield "/linux/timeOffsets", "time offsets cannot be set in a time namespace that is joined"
-    for name, offset in offsets.items():
+    clocks: Any = offsets
+    for name, offset in clocks.items():
         if name not in CLOCKS:
             yield f"/linux/timeOffsets/{name}", "the kernel has no offset for this clock"
         elif offset.get("nanosecs", 0) >= NANOSECONDS:
             yield f"/linux/timeOffsets/{name}/nanosecs", "a second or more"
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
-    offsets = spec.get("linux", {}).get("timeOffsets") or {}
+def plan(spec: Config, site: Site) -> Iterator[Step]:
+    offsets = spec.get("linux", {}).get("timeOffsets", {})
     if site.exec or not offsets:
         return
+    clocks: Any = offsets
     lines = b"".join(
         b"%d %d %d\n" % (CLOCKS[name], value.get("secs", 0), value.get("nanosecs", 0))
-        for name, value in offsets.items()
+        for name, value in clocks.items()
     )
     yield Step(
         moments.TIME_NAMESPACE,

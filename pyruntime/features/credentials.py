@@ -8,6 +8,8 @@ kernel grants in one set only together with another.
 
 from __future__ import annotations
 
+from errno import EPERM
+
 from pyruntime.features.fields import open_beneath
 from pyruntime.features.program import needs_admin
 from pyruntime.kernel.native import lib
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config, Process, ProcessUser
 
 PROPERTIES = ("process.user", "process.capabilities", "process.noNewPrivileges")
 
@@ -43,12 +46,11 @@ FOR_A_FILTER = 1 << 21 | 1 << 8
 """CAP_SYS_ADMIN loads it; CAP_SETPCAP then keeps inheritable capabilities that are not permitted ones."""
 KEEP_GROUPS = "run.oci.keep_original_groups"
 """crun's annotation, which Podman sets for --group-add keep-groups: files shared with a group of the user's stay in reach."""
-EPERM = 1
 NO_LINKS_OUT = lib.RESOLVE_BENEATH | lib.RESOLVE_NO_XDEV | lib.RESOLVE_NO_MAGICLINKS
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    user = (spec.get("process") or {}).get("user") or {}
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
+    user: Any = spec.get("process", {}).get("user", {})
     for name in ("uid", "gid"):
         if user.get(name, 0) > LAST_ID:
             yield f"/process/user/{name}", f"{name} above {LAST_ID}"
@@ -57,9 +59,9 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"/process/user/additionalGids/{index}", f"gid above {LAST_ID}"
 
 
-def masks(process: dict[str, Any], site: Site) -> dict[str, int]:
+def masks(process: Process, site: Site) -> dict[str, int]:
     """The five sets as bit masks, without what cannot be granted here."""
-    wanted = process.get("capabilities") or {}
+    wanted: Any = process.get("capabilities", {})
     available = -1 if site.has("user") else site.capabilities  # a user namespace grants all
     result, refused = {}, set()
     for name in SETS:
@@ -91,12 +93,12 @@ def masks(process: dict[str, Any], site: Site) -> dict[str, int]:
     return result
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     process = spec.get("process")
     if not process:
         return
     sets = masks(process, site)
-    user = process.get("user") or {}
+    user = process.get("user", {})
     denied = None
     if not user.get("additionalGids") and (site.has("user") or site.in_user_namespace):
         denied = Reg("setgroups")
@@ -118,7 +120,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     yield Step(
         moments.CREDENTIALS, "/process/capabilities/bounding", "limit the bounding set", drop
     )
-    keeps_groups = (spec.get("annotations") or {}).get(KEEP_GROUPS) == "1"
+    keeps_groups = spec.get("annotations", {}).get(KEEP_GROUPS) == "1"
     yield from _become(user, denied, keeps_groups=keeps_groups)
     pointer, kept = "/process/capabilities", 0
     if needs_admin(spec):
@@ -151,7 +153,7 @@ def _set_groups(groups: list[int], denied: Reg | None) -> list[Any]:
     ]
 
 
-def _become(user: dict[str, Any], denied: Reg | None, *, keeps_groups: bool) -> Iterator[Step]:
+def _become(user: ProcessUser, denied: Reg | None, *, keeps_groups: bool) -> Iterator[Step]:
     """What is set is read back; an id that a user namespace does not map is the kernel's EINVAL."""
     uid, gid = user.get("uid", 0), user.get("gid", 0)
     groups = user.get("additionalGids") or []

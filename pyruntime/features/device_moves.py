@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import posix
+from functools import partial
 
 from pyruntime.errors import StepError, strerror
 from pyruntime.kernel.links import Link, Netlink
@@ -17,10 +18,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyruntime.plan.host import HostSide
+
 TEMPLATE = "%d"
 
 
-def move_all(devices: dict[str, tuple[str, str]], host: Any) -> None:
+def move_all(devices: dict[str, tuple[str, str]], host: HostSide) -> None:
     """{pointer: (name here, name there or "")}. First it is seen whether all can be moved, then they are."""
     here, there = Netlink.of_our_own(), Netlink(posix.dup(host.lent))
     host.at_end(here.close)
@@ -35,7 +38,7 @@ def move_all(devices: dict[str, tuple[str, str]], host: Any) -> None:
     for pointer, move in moves:
         try:
             move.prepare()
-            host.push(lambda move=move: move.undo(host.complaints))
+            host.push(partial(move.undo, host.complaints))
             move.go()
         except OSError as error:
             raise _failed(move.link.name, pointer, error) from error

@@ -6,18 +6,18 @@ from __future__ import annotations
 import posix
 
 from pyruntime.errors import KernelError, StepError, strerror
-from pyruntime.features.fields import S_IFIFO, S_IFMT
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
+from pyruntime.lib.files import S_IFIFO, S_IFMT
 from pyruntime.plan import moments
 from pyruntime.plan.step import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyruntime.features.devices import Wanted
     from pyruntime.features.site import Site
+    from pyruntime.plan.host import HostSide
+    from pyruntime.spec.types import IDMapping, Linux
 
 
 def hand(wanted: dict[str, Wanted], site: Site) -> dict[str, int]:
@@ -29,8 +29,8 @@ def hand(wanted: dict[str, Wanted], site: Site) -> dict[str, int]:
     }
 
 
-def step(wanted: dict[str, Wanted], numbers: dict[str, int], linux: dict[str, Any]) -> Step:
-    def make(host: Any) -> None:
+def step(wanted: dict[str, Wanted], numbers: dict[str, int], linux: Linux) -> Step:
+    def make(host: HostSide) -> None:
         directory = -1
         try:
             directory = calls.detached_tmpfs(lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NOEXEC)
@@ -44,7 +44,7 @@ def step(wanted: dict[str, Wanted], numbers: dict[str, int], linux: dict[str, An
     return Step(moments.SOURCES, "/linux/devices", text, run=make)
 
 
-def _made(directory: int, name: str, path: str, row: Wanted, linux: dict[str, Any]) -> int:
+def _made(directory: int, name: str, path: str, row: Wanted, linux: Linux) -> int:
     mode, major, minor, uid, gid, pointer = row
     try:
         posix.mknod(name, mode, posix.makedev(major, minor), dir_fd=directory)
@@ -60,7 +60,7 @@ def _made(directory: int, name: str, path: str, row: Wanted, linux: dict[str, An
     raise StepError(words, pointer, errno=number)
 
 
-def _on_host(number: int, rows: list[dict[str, int]] | None) -> int:
+def _on_host(number: int, rows: list[IDMapping] | None) -> int:
     """-1, which changes nothing, for an id that is not mapped: nobody's in the container, as the host's own nodes are."""
     for row in rows or ():
         if 0 <= number - row["containerID"] < row["size"]:

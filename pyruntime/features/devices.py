@@ -6,17 +6,14 @@ Everything is made relative to the descriptor of its directory with single-compo
 
 from __future__ import annotations
 
+from errno import EEXIST, ELOOP, ENODEV, ENOENT, ENOTDIR
+
 from pyruntime.features.fields import (
     AT_EMPTY,
     MODE,
     MOVE_FLAGS,
     RDEV_MAJOR,
     RDEV_MINOR,
-    S_IFBLK,
-    S_IFCHR,
-    S_IFIFO,
-    S_IFLNK,
-    S_IFMT,
     SCRATCH,
     mount_id_of,
     statx_of,
@@ -24,6 +21,7 @@ from pyruntime.features.fields import (
 from pyruntime.features.inside import clean
 from pyruntime.features.mount_options import words_of
 from pyruntime.kernel.native import lib
+from pyruntime.lib.files import S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFMT
 from pyruntime.plan import moments
 from pyruntime.plan.step import (
     DIRECTORY,
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config
 
     # mode with type, major, minor, uid, gid, JSON pointer
     Wanted = tuple[int, int, int, int, int, str]
@@ -63,11 +62,10 @@ PTMX = "/dev/ptmx"
 LOOK = lib.O_PATH | lib.O_NOFOLLOW | lib.O_CLOEXEC
 LINKS = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
          ("stderr", "/proc/self/fd/2"))  # fmt: skip
-ENOENT, EEXIST, ENODEV, ENOTDIR, ELOOP = 2, 17, 19, 20, 40
 LAST_MAJOR, LAST_MINOR = (1 << 12) - 1, (1 << 20) - 1  # what a dev_t of the kernel holds
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
     seen: dict[str, tuple[Any, ...]] = {}
     for index, device in enumerate(spec.get("linux", {}).get("devices") or ()):
         pointer = f"/linux/devices/{index}"
@@ -80,12 +78,16 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{pointer}/type", f"unknown device type {device['type']}"
         elif device["type"] != "p" and not ("major" in device and "minor" in device):
             yield pointer, "a device needs major and minor"
-        for name, last in (("major", LAST_MAJOR), ("minor", LAST_MINOR)):
-            if not 0 <= device.get(name, 0) <= last:
+        numbers = {
+            "major": (device.get("major", 0), LAST_MAJOR),
+            "minor": (device.get("minor", 0), LAST_MINOR),
+        }
+        for name, (number, last) in numbers.items():
+            if not 0 <= number <= last:
                 yield f"{pointer}/{name}", f"not between 0 and {last}"
 
 
-def brings_own_dev(spec: dict[str, Any]) -> bool:
+def brings_own_dev(spec: Config) -> bool:
     """A bind over /dev: the engine decides what is in it, nothing is made there."""
     return any(
         clean(mount["destination"]) == "/dev" and {"bind", "rbind"} & set(words_of(mount))
@@ -98,7 +100,7 @@ def makedev(major: int, minor: int) -> int:
     return (minor & 0xFF) | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12 | (major & ~0xFFF) << 32
 
 
-def _wanted(spec: dict[str, Any]) -> dict[str, Wanted]:
+def _wanted(spec: Config) -> dict[str, Wanted]:
     """By path: the default ones and those listed, but for what a mount of the config has put there, which stays (as
     `-v /dev/urandom:/dev/random` asks), and but for /dev/ptmx, which is the container's own in any case."""
     wanted = {
@@ -116,7 +118,7 @@ def _wanted(spec: dict[str, Any]) -> dict[str, Wanted]:
     return wanted
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     if brings_own_dev(spec) or not _has_place(spec, site):
         return
     wanted = _wanted(spec)
@@ -162,7 +164,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     )
 
 
-def _has_place(spec: dict[str, Any], site: Site) -> bool:
+def _has_place(spec: Config, site: Site) -> bool:
     """A changed root in other people's mounts takes device nodes, where those can be made, but no binds of them."""
     if site.has("mount") or site.may_mknod:
         return True

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
     from pyruntime.features.site import Site
     from pyruntime.plan.step import Step
+    from pyruntime.spec.types import Config
 
 PROPERTIES = ("ociVersion", "annotations")
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     return iter(())
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from errno import EACCES, EISDIR, ENOENT, EREMOTE, ETIME
+
 from pyruntime.errors import HookError, ProgramError, StepError, strerror
 
-ETIME, ENOENT, EACCES, EISDIR = 62, 2, 13, 21
-INTO_PROC = 66
-"""EREMOTE, which nothing here says otherwise: the target of a mount turned out to lie on procfs (CVE-2019-16884)."""
+INTO_PROC = EREMOTE
+"""Which nothing here says otherwise: the target of a mount turned out to lie on procfs (CVE-2019-16884)."""
 TOO_REVEALING = (
     "where parts of /proc or /sys are covered, as in a container, the kernel gives a user namespace no whole one: "
     "bind the one that is there, or leave the outer container's masks out"

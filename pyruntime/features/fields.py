@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import ESTALE
+
 from pyruntime.kernel.native import lib
 from pyruntime.plan.step import At, Buffer, Pointers, Reg, expect, jump, load, resolve, store, sys
 
@@ -10,15 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-ESTALE = 116
 PROC_ROOT = 1  # inode of the root of a procfs (PROC_ROOT_INO)
 
 STATX_SIZE = 256
 STATX_MODE, STATX_INODE, STATX_RDEV_MAJOR, STATX_RDEV_MINOR = 28, 32, 128, 132
 STATX_DEV_MAJOR, STATX_DEV_MINOR, STATX_MOUNT = 136, 140, 144
 
-S_IFMT, S_IFSOCK, S_IFLNK, S_IFREG, S_IFBLK, S_IFDIR, S_IFCHR, S_IFIFO = (
-    0o170000, 0o140000, 0o120000, 0o100000, 0o060000, 0o040000, 0o020000, 0o010000)  # fmt: skip
 
 AT_EMPTY = lib.AT_EMPTY_PATH
 _STATX = lib.STATX_TYPE | lib.STATX_MODE | lib.STATX_INO | lib.STATX_MNT_ID

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config
 
 # runc's words, which the engines' tests look for.
 NO_PERMISSION = "rootless needs no limits + no cgrouppath when no permission is granted for cgroups"
 
 
-def decide(spec: dict[str, Any], site: Site) -> bool:
+def decide(spec: Config, site: Site) -> bool:
     """Whether the container gets groups; what it cannot get is an error only if it was asked for."""
     linux = spec.get("linux", {})
     resources = driver.effective(linux.get("resources") or {}, site.layout.mode)[0]
@@ -53,14 +54,14 @@ def _refused(what: str, pointer: str, obstacle: str) -> StepError:
     )
 
 
-def _warn_of_devices(spec: dict[str, Any], resources: dict[str, Any], site: Site) -> None:
+def _warn_of_devices(spec: Config, resources: dict[str, Any], site: Site) -> None:
     """Device rules are kept by a cgroup. Without one only the lack of CAP_MKNOD keeps root from a host's disk; who
     asks for both, as `podman --cgroups=disabled` does by default, has chosen so (as with crun)."""
     rows = resources.get("devices") or [{"allow": False}]
     last = rows[-1]
     if last["allow"] and last.get("type", "a") == "a" and len(last.get("access", "")) == 3:
         return
-    capabilities = (spec.get("process") or {}).get("capabilities") or {}
+    capabilities: Any = spec.get("process", {}).get("capabilities", {})
     if site.may_mknod and any("CAP_MKNOD" in (names or ()) for names in capabilities.values()):
         site.warnings.append(
             "/linux/resources/devices: without cgroups nothing keeps a container with CAP_MKNOD from the host's devices"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config, Hook
 
 KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 PROPERTIES = tuple(f"hooks.{kind}" for kind in KINDS)
@@ -28,9 +29,10 @@ MOST_MS = (1 << 62) - 1  # what the init takes; the specification sets no limit
 STATE_LIMIT = 196000  # bytes of state a container-side hook can be given
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
+    hooks: Any = spec.get("hooks", {})
     for kind in KINDS:
-        for index, hook in enumerate((spec.get("hooks") or {}).get(kind) or ()):
+        for index, hook in enumerate(hooks.get(kind) or ()):
             pointer = f"/hooks/{kind}/{index}"
             if hook["path"][:1] != "/" or "\0" in hook["path"]:
                 yield f"{pointer}/path", "a hook's path must be absolute"
@@ -42,8 +44,8 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
                         yield f"{pointer}/{name}/{number}", "holds a NUL byte"
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
-    hooks = spec.get("hooks") or {}
+def plan(spec: Config, site: Site) -> Iterator[Step]:
+    hooks: Any = spec.get("hooks", {})
     inside = [kind for kind in ("createContainer", "startContainer") if hooks.get(kind)]
     for kind in inside:
         site.hook_state[kind] = Buffer(_room(spec, site), late=True)
@@ -73,9 +75,9 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             )
 
 
-def _room(spec: dict[str, Any], site: Site) -> int:
+def _room(spec: Config, site: Site) -> int:
     size = 512 + len(site.bundle.encode("utf-8", "surrogateescape")) * 6 + len(site.container_id)
-    for key, value in (spec.get("annotations") or {}).items():
+    for key, value in spec.get("annotations", {}).items():
         size += 6 * len((key + value).encode("utf-8", "surrogateescape")) + 16
     if size > STATE_LIMIT:
         raise UnsupportedError(
@@ -84,12 +86,12 @@ def _room(spec: dict[str, Any], site: Site) -> int:
     return size
 
 
-def _block(kind: str, hook: dict[str, Any], spec: dict[str, Any], site: Site) -> Pointers:
+def _block(kind: str, hook: Hook, spec: Config, site: Site) -> Pointers:
     """struct request of native/init/hook.c."""
     env = hook.get("env")
     if env is None:
         process = spec.get("process") if kind == "startContainer" else None
-        env = environment_words(process, site)[0] if process else ()
+        env = environment_words(process, site)[0] if process else []
     args = hook.get("args") or [hook["path"]]
     timeout_ms = min(int(hook.get("timeout") or 0) * 1000, MOST_MS)
     return Pointers(
@@ -104,7 +106,7 @@ def _block(kind: str, hook: dict[str, Any], spec: dict[str, Any], site: Site) ->
     )
 
 
-def _failure(kind: str, index: int, hook: dict[str, Any]) -> Callable[[int, bytes], Exception]:
+def _failure(kind: str, index: int, hook: Hook) -> Callable[[int, bytes], Exception]:
     timeout = float(hook.get("timeout") or 0)
     return lambda number, text: hook_failure(kind, index, hook["path"], timeout, number, text)
 

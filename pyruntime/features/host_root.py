@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config
 
 OPEN_FLAGS = posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
     """What a config that asks for no mount namespace may not ask for either."""
     linux = spec.get("linux", {})
     for name in ("maskedPaths", "readonlyPaths", "rootfsPropagation"):
@@ -40,7 +41,7 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         )
 
 
-def is_attached(spec: dict[str, Any], site: Site) -> bool:
+def is_attached(spec: Config, site: Site) -> bool:
     """Whether the root gets a mount of its own in the runtime's mount namespace. Without it nothing is mounted.
 
     Raises UnsupportedError where the runtime may not mount.
@@ -60,7 +61,7 @@ def may_mount(site: Site) -> bool:
     return site.privileged and not site.has("user")
 
 
-def _wishes(spec: dict[str, Any]) -> list[str]:
+def _wishes(spec: Config) -> list[str]:
     """What of the config is a mount, or may be."""
     wishes = (
         (spec["root"].get("readonly"), "/root/readonly"),

@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+
 MOST_LINES = 340  # UID_GID_MAP_MAX_EXTENTS of the kernel
 LAST_ID = 4294967294  # one more is (uid_t)-1, "no id"
 
 
-def rules(pointer: str, rows: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+def rules(pointer: str, rows: Any) -> Iterator[tuple[str, str]]:
     if len(rows) > MOST_LINES:
         yield pointer, f"{len(rows)} mappings; the kernel takes {MOST_LINES}"
     for index, row in enumerate(rows):

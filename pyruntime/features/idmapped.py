@@ -9,6 +9,7 @@ of a container's user namespace show it its own ids. `idmap` maps the upper moun
 from __future__ import annotations
 
 import posix
+from errno import EINVAL, EPERM
 
 from pyruntime.errors import KernelError, StepError, strerror
 from pyruntime.features import id_maps
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
     from pyruntime.features.mount_options import Options
     from pyruntime.features.site import Site
+    from pyruntime.plan.host import HostSide
+    from pyruntime.spec.types import IDMapping, Linux, Mount
 
-EPERM, EINVAL = 1, 22
 NAMES = ("uidMappings", "gidMappings")
 HINTS = {
     EPERM: "the mount of the source is id-mapped already, or its file system belongs to another user namespace",
@@ -32,23 +34,24 @@ HINTS = {
 }
 
 
-def with_maps(mount: dict[str, Any], options: Options, linux: dict[str, Any]) -> dict[str, Any]:
+def with_maps(mount: Mount, options: Options, linux: Linux) -> Mount:
     """The mount with the mappings that stand in `idmap=uids=…;gids=…`, crun's form of the option, where it is given;
     ValueError. Each is FROM-TO-SIZE, an id of the file system, the one it is seen as, and how many, divided by `#`;
     after an `@` TO is an id of the container's user namespace."""
     if not options.maps:
         return mount
-    made = dict(mount)
+    made: Any = dict(mount)
     for part in options.maps.split(";"):
         kind, _, text = part.partition("=")
         name = {"uids": "uidMappings", "gids": "gidMappings"}.get(kind)
         if name is None:
             raise ValueError(f"`{part}` is neither uids=… nor gids=…")
-        made[name] = [_row(word, linux.get(name) or []) for word in text.split("#")]
-    return made
+        container: Any = linux.get(name) or []
+        made[name] = [_row(word, container) for word in text.split("#")]
+    return made  # type: ignore[no-any-return]
 
 
-def _row(word: str, of_the_container: list[dict[str, int]]) -> dict[str, int]:
+def _row(word: str, of_the_container: list[IDMapping]) -> IDMapping:
     numbers = word.removeprefix("@").split("-")
     if len(numbers) != 3 or not all(n.isascii() and n.isdigit() and len(n) < 11 for n in numbers):
         raise ValueError(f"`{word}` is not FROM-TO-SIZE")
@@ -61,11 +64,12 @@ def _row(word: str, of_the_container: list[dict[str, int]]) -> dict[str, int]:
     return {"containerID": first, "hostID": to, "size": size}
 
 
-def rules(
-    mount: dict[str, Any], options: Options, linux: dict[str, Any]
-) -> Iterator[tuple[str, str]]:
+def rules(mount: Mount, options: Options, linux: Linux) -> Iterator[tuple[str, str]]:
     """(place in the mount, why)"""
-    maps = {name: mount.get(name) or [] for name in NAMES}
+    maps = {
+        "uidMappings": mount.get("uidMappings") or [],
+        "gidMappings": mount.get("gidMappings") or [],
+    }
     place = (
         "/options" if options.idmap else "/uidMappings" if maps["uidMappings"] else "/gidMappings"
     )
@@ -83,7 +87,7 @@ def rules(
 
 
 def mapper(
-    mount: dict[str, Any], options: Options, linux: dict[str, Any], pointer: str, site: Site
+    mount: Mount, options: Options, linux: Linux, pointer: str, site: Site
 ) -> Callable[[Any, int], None]:
     """What maps a detached tree, given the host and the tree. Without maps of its own the mount has those of the
     container's user namespace: a joined one lends itself, a new one is not there yet and so its maps are taken."""
@@ -94,15 +98,16 @@ def mapper(
             pointer,
             errno=EPERM,
         )
-    uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
+    uids, gids = mount.get("uidMappings") or [], mount.get("gidMappings") or []
     place, joined = pointer, -1
     if not uids or not gids:
         index = _user_namespace(linux)
         if "user" in site.joined:
             joined = site.number_of(f"/linux/namespaces/{index}")
-        place, uids, gids = "/linux", linux.get("uidMappings"), linux.get("gidMappings")
+        uids, gids = linux.get("uidMappings") or [], linux.get("gidMappings") or []
+        place = "/linux"
 
-    def apply(host: Any, tree: int) -> None:
+    def apply(host: HostSide, tree: int) -> None:
         # A source beneath an earlier mount comes when the init is there, and the joined namespace handed over.
         own = -1
         if joined >= 0 and host.pid:
@@ -127,7 +132,7 @@ def mapper(
     return apply
 
 
-def _user_namespace(linux: dict[str, Any]) -> int | None:
+def _user_namespace(linux: Linux) -> int | None:
     """Its place in linux.namespaces."""
     for index, entry in enumerate(linux.get("namespaces") or ()):
         if entry["type"] == "user":

@@ -10,6 +10,8 @@ container is in them either.
 
 from __future__ import annotations
 
+from errno import EEXIST, ENOENT
+
 from pyruntime import resctrl
 from pyruntime.errors import PyruntimeError, StepError, strerror
 from pyruntime.plan import moments
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.plan.host import HostSide
+    from pyruntime.spec.types import Config, LinuxIntelRdt
 
 PROPERTIES = ("linux.intelRdt",)
 
@@ -30,12 +34,11 @@ NAME_LETTERS = frozenset(ALPHABET + "_+-.:@")
 LINE_LETTERS = frozenset(ALPHABET + "_:;=,.* ")
 """All that names and lines of resctrl are made of; a line break would be a second line (security: R-25)."""
 NAME_LIMIT = 255  # bytes
-ENOENT, EEXIST = 2, 17
 NO_LINE = "not a line of schemata, such as `L3:0=7f0;1=1f`"
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    rdt = spec["linux"].get("intelRdt") or {}
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
+    rdt = spec["linux"].get("intelRdt", {})
     name = rdt.get("closID")
     if name and name != resctrl.ROOT and not is_name(name):
         yield f"{POINTER}/closID", "not the name of a resctrl group"
@@ -58,8 +61,8 @@ def _is_line(text: str) -> bool:
     return LINE_LETTERS.issuperset(text) and text.find(":") > 0
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
-    rdt = spec["linux"].get("intelRdt") or {}
+def plan(spec: Config, site: Site) -> Iterator[Step]:
+    rdt = spec["linux"].get("intelRdt", {})
     name, monitor = groups_of(rdt, site.container_id)
     if name != resctrl.ROOT and not is_name(name):
         raise StepError(
@@ -81,14 +84,14 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     )
 
 
-def groups_of(rdt: dict[str, Any], container_id: str) -> tuple[str, str]:
+def groups_of(rdt: LinuxIntelRdt, container_id: str) -> tuple[str, str]:
     """(group, monitoring group in it or "")."""
     return rdt.get("closID") or container_id, container_id if rdt.get("enableMonitoring") else ""
 
 
-def stats(spec: dict[str, Any], container_id: str) -> dict[str, Any]:
+def stats(spec: Config, container_id: str) -> dict[str, Any]:
     """For `events`; nothing where nothing was asked for, or is there any more."""
-    rdt = (spec.get("linux") or {}).get("intelRdt")
+    rdt = spec.get("linux", {}).get("intelRdt")
     groups = None if rdt is None else resctrl.find()
     if rdt is None or groups is None:
         return {}
@@ -97,13 +100,13 @@ def stats(spec: dict[str, Any], container_id: str) -> dict[str, Any]:
         return groups.stats(name, monitor) if groups.has(name) else {}
 
 
-def lines(rdt: dict[str, Any]) -> list[str]:
+def lines(rdt: LinuxIntelRdt) -> list[str]:
     """What is written to schemata, in the order the specification asks for."""
     given = [rdt.get("l3CacheSchema"), rdt.get("memBwSchema"), *(rdt.get("schemata") or ())]
     return [line for line in given if line]
 
 
-def _make(rdt: dict[str, Any], name: str, monitor: str, host: Any) -> None:
+def _make(rdt: LinuxIntelRdt, name: str, monitor: str, host: HostSide) -> None:
     wanted, named = lines(rdt), bool(rdt.get("closID"))
     with resctrl.need() as groups:
         exists = groups.has(name)
@@ -141,7 +144,7 @@ def _take_back(name: str, complaints: list[str]) -> None:
         complaints.append(f"resctrl group `{name}` is left: {error}")
 
 
-def _join(name: str, monitor: str, host: Any, *, exec_: bool) -> None:
+def _join(name: str, monitor: str, host: HostSide, *, exec_: bool) -> None:
     """A process counts apart only among the tasks of the group, so that one comes first."""
     groups = resctrl.find() if exec_ else resctrl.need()
     if groups is None:

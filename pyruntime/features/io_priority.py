@@ -7,6 +7,8 @@ initial user namespace): where the process will be in another one its stage take
 
 from __future__ import annotations
 
+from errno import EPERM
+
 from pyruntime.errors import StepError, strerror
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
@@ -15,14 +17,13 @@ from pyruntime.plan.step import Step, sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config
 
 PROPERTIES = ("process.ioPriority",)
 
 POINTER = "/process/ioPriority"
-EPERM = 1
 LOWEST = 7
 
 CLASSES = {
@@ -32,12 +33,12 @@ CLASSES = {
 }
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
     if not 0 <= spec["process"]["ioPriority"].get("priority", 0) <= LOWEST:
         yield f"{POINTER}/priority", f"priority is 0 (highest) to {LOWEST} (lowest)"
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     wanted = spec["process"]["ioPriority"]
     name, level = wanted["class"], wanted.get("priority", 0)
     value = CLASSES[name] << lib.IOPRIO_CLASS_SHIFT | level

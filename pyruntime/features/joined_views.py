@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posix
+from errno import EPERM
 
 from pyruntime.errors import strerror
 from pyruntime.features.failures import failed_mount
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pyruntime.features.mount_options import Options
     from pyruntime.features.site import Site
 
-EPERM = 1
 # Of the namespace they show; a file of another name in /proc/PID/ns.
 SHOWN = {"proc": ("pid", "pid"), "sysfs": ("network", "net"), "mqueue": ("ipc", "ipc")}
 

@@ -8,6 +8,7 @@ for the cgroup namespace hides the paths to join by.
 from __future__ import annotations
 
 import posix
+from errno import EPERM, ESRCH
 
 from pyruntime.errors import WORDS, StepError, strerror
 from pyruntime.features import staging
@@ -18,11 +19,9 @@ from pyruntime.plan.step import Step, sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from pyruntime.features.site import Site
-
-ESRCH, EPERM = 3, 1
+    from pyruntime.plan.host import HostSide
 
 
 def plan(site: Site, flags: int) -> Iterator[Step]:
@@ -60,7 +59,7 @@ def plan(site: Site, flags: int) -> Iterator[Step]:
 def _cgroups(site: Site) -> Iterator[Step]:
     numbers = [site.hand(f"tasks {index}") for index in range(site.join_count)]
 
-    def give(host: Any) -> None:
+    def give(host: HostSide) -> None:
         fds, host.task_fds = host.task_fds, []
         for number, fd in zip(numbers, fds, strict=True):
             host.give(number, fd)
@@ -78,7 +77,7 @@ def _enter_root(site: Site) -> Iterator[Step]:
     """A container without a mount namespace lives in a changed root, which no namespace tells of."""
     number = site.hand("container root")
 
-    def open_root(host: Any) -> None:
+    def open_root(host: HostSide) -> None:
         flags = posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
         host.give(number, posix.open(f"/proc/{host.container_pid}/root", flags))
 

@@ -9,6 +9,8 @@ What was asked for and is not there is an error. Only the profile `unconfined` a
 
 from __future__ import annotations
 
+from errno import ENOENT
+
 from pyruntime.errors import StepError, UnsupportedError, strerror
 from pyruntime.features.procfs import write_file
 from pyruntime.plan import moments
@@ -20,33 +22,34 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config
 
 PROPERTIES = ("process.apparmorProfile", "process.selinuxLabel", "linux.mountLabel")
 
-ENOENT = 2
 UNCONFINED = "unconfined"
 # Linux 5.8, below our baseline; `attr/exec` may be another security module's.
 APPARMOR = "attr/apparmor/exec"
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
+    sections: Any = spec
     for path in PROPERTIES:
         section, name = path.split(".")
-        text = (spec.get(section) or {}).get(name) or ""
+        text: str = sections.get(section, {}).get(name) or ""
         if any(ord(letter) < 32 or letter == "\x7f" for letter in text):
             yield f"/{section}/{name}", f"{name} may not hold control characters"
         elif name == "mountLabel" and '"' in text:  # in quotes where it shares a string
             yield f"/{section}/{name}", f"{name} may not hold quotes"
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
-    process = spec.get("process") or {}
+def plan(spec: Config, site: Site) -> Iterator[Step]:
+    process = spec.get("process", {})
     profile, label = process.get("apparmorProfile"), process.get("selinuxLabel")
     if profile and (site.apparmor or profile != UNCONFINED):
         yield _apply_profile(profile, site)
     if label:
         yield from _apply_label(label, site)
-    mount_label = (spec.get("linux") or {}).get("mountLabel")
+    mount_label = spec.get("linux", {}).get("mountLabel")
     if mount_label and not site.exec:
         if not site.selinux:
             raise _no_selinux("/linux/mountLabel")

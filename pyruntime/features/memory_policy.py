@@ -7,6 +7,8 @@ to kernel, so that beyond what set_mempolicy(2) says of nodes the kernel judges.
 
 from __future__ import annotations
 
+from errno import EINVAL, ENOSYS
+
 from pyruntime.errors import StepError, strerror
 from pyruntime.features.ranges import mask_of, words_of
 from pyruntime.kernel.native import lib
@@ -19,11 +21,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config
 
 PROPERTIES = ("linux.memoryPolicy",)
 
 POINTER = "/linux/memoryPolicy"
-EINVAL, ENOSYS = 22, 38
 
 MODES = {
     "MPOL_DEFAULT": lib.MPOL_DEFAULT,
@@ -45,7 +47,7 @@ EXCLUSIVE = ("MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES")
 NEWER = {"MPOL_PREFERRED_MANY": "5.15", "MPOL_WEIGHTED_INTERLEAVE": "6.9"}
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
     policy = spec["linux"]["memoryPolicy"]
     mode = policy["mode"]
     try:
@@ -61,7 +63,7 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"{POINTER}/flags", f"{' and '.join(EXCLUSIVE)} exclude each other"
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     policy = spec["linux"]["memoryPolicy"]
     mode, listed = policy["mode"], (policy.get("nodes") or "").strip(" ")
     number = MODES[mode]

@@ -12,7 +12,9 @@ from pyruntime.kernel.native import lib
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+
+    from pyruntime.spec.types import Mount
+
 
 _ATIME = lib.MOUNT_ATTR__ATIME
 
@@ -86,7 +88,7 @@ ATIMES = {
 _QUOTE = '"'
 
 
-def words_of(mount: dict[str, Any]) -> list[str]:
+def words_of(mount: Mount) -> list[str]:
     """The options one by one: several in one string are divided by commas, as mount(2) would read them; a comma after a
     backslash or in quotes belongs to its value. Beside data only data is found: `size=1m,suid` stays the wrong size that
     it is (security: R-43)."""

@@ -5,6 +5,8 @@ A target is resolved beneath the root, once; a mount is attached descriptor to d
 
 from __future__ import annotations
 
+from errno import ELOOP, ENOENT, EPERM
+
 from pyruntime.features import joined_views
 from pyruntime.features.failures import INTO_PROC, failed_mount, kernel_words
 from pyruntime.features.fields import (
@@ -43,8 +45,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Mount
 
-EPERM, ENOENT, ELOOP = 1, 2, 40
 MOUNT2_LIMIT = 4095  # bytes of all options together, for mount(2)
 FSCONFIG_LIMIT = 256  # bytes of a string the kernel takes, its NUL included
 
@@ -97,7 +99,7 @@ def set_all(fd: Any, options: Options) -> list[Any]:
 
 
 def new_file_system(
-    mount: dict[str, Any], options: Options, target: str, pointer: str, site: Site
+    mount: Mount, options: Options, target: str, pointer: str, site: Site
 ) -> Iterator[Step]:
     """A file system made by the init. Read-only tmpfs and /dev turn so late: devices and hooks still fill them."""
     options.flatten()
@@ -269,7 +271,7 @@ def _fallback(kind: str, fd: Reg, options: Options, site: Site) -> list[Any]:
 
 
 def _by_context(
-    mount: dict[str, Any],
+    mount: Mount,
     options: Options,
     fd: Reg,
     fallback: list[Any],
@@ -334,7 +336,7 @@ def remount(target: str, options: Options, site: Site) -> list[Any]:
 
 
 def _by_mount2(
-    mount: dict[str, Any],
+    mount: Mount,
     options: Options,
     where: Reg,
     target: str,

@@ -9,6 +9,8 @@ descriptor is judged.
 
 from __future__ import annotations
 
+from errno import EINVAL, ENOTDIR
+
 from pyruntime.features import binds, cgroup_mount
 from pyruntime.features.binds import Bind
 from pyruntime.features.failures import failed_mount
@@ -34,13 +36,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config, Linux, Mount
 
 PROPERTIES = ("mounts",)
 
-ENOTDIR, EINVAL = 20, 22
 
-
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
     mounts = spec.get("mounts") or ()
     if len(mounts) > 4096:
         yield "/mounts", "more than 4096 mounts"
@@ -52,15 +53,13 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if any("\0" in text for text in texts):
             yield pointer, "a NUL byte in a mount"
         options = Options(words)
-        for place, why in _option_rules(mount, options, spec.get("linux") or {}):
+        for place, why in _option_rules(mount, options, spec.get("linux", {})):
             yield pointer + place, why
         for why in _place_rules(mount, options, clean(mount["destination"])):
             yield f"{pointer}/destination", why
 
 
-def _option_rules(
-    mount: dict[str, Any], options: Options, linux: dict[str, Any]
-) -> Iterator[tuple[str, str]]:
+def _option_rules(mount: Mount, options: Options, linux: Linux) -> Iterator[tuple[str, str]]:
     data = ",".join(options.data)
     if not options.bind and not options.remount and not mount.get("type"):
         yield "/type", "neither a type nor a bind option"
@@ -90,7 +89,7 @@ def _option_rules(
         yield from idmapped.rules(mapped, options, linux)
 
 
-def _place_rules(mount: dict[str, Any], options: Options, target: str) -> Iterator[str]:
+def _place_rules(mount: Mount, options: Options, target: str) -> Iterator[str]:
     """The root cannot be covered; /proc only by proc, or by a bind that turns out to be one (security: R-02)."""
     if not mount["destination"] or target == "/":
         yield "a mount cannot be put over the root of the container"
@@ -102,7 +101,7 @@ def _place_rules(mount: dict[str, Any], options: Options, target: str) -> Iterat
         yield f'"{target}" cannot be mounted because it is inside /proc'
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     propagation = default_propagation(spec)
     earlier: list[str] = []
     for index, mount in enumerate(spec.get("mounts") or ()):
@@ -122,7 +121,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             if _is_id_mapped(mount, options):
                 from pyruntime.features import idmapped
 
-                linux = spec.get("linux") or {}
+                linux = spec.get("linux", {})
                 mapped = idmapped.with_maps(mount, options, linux)
                 mapper = idmapped.mapper(mapped, options, linux, pointer, site)
             link = binds.link_to_copy(mount, options, site)
@@ -139,7 +138,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         earlier.append(target)
 
 
-def _is_id_mapped(mount: dict[str, Any], options: Options) -> bool:
+def _is_id_mapped(mount: Mount, options: Options) -> bool:
     return bool(options.idmap or mount.get("uidMappings") or mount.get("gidMappings"))
 
 

@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config
 
 PROPERTIES = ("hostname", "domainname")
 
 NAME_LIMIT = 64  # bytes; __NEW_UTS_LEN
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
     uts = any(entry["type"] == "uts" for entry in spec.get("linux", {}).get("namespaces") or ())
     for name in PROPERTIES:
-        value = spec.get(name)
+        value: Any = spec.get(name)
         if value and not uts:
             yield f"/{name}", f"unable to set {name} without a private UTS namespace"
         elif value and (
@@ -30,9 +31,9 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"/{name}", f"longer than the kernel's {NAME_LIMIT} bytes"
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     for name, call in (("hostname", lib.NR_sethostname), ("domainname", lib.NR_setdomainname)):
-        value = spec.get(name)
+        value: Any = spec.get(name)
         if value:
             data = value.encode("utf-8", "surrogateescape")
             yield Step(

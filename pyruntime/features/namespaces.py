@@ -8,6 +8,7 @@ ones are opened once on the host, proved to be of their type and entered by desc
 from __future__ import annotations
 
 import posix
+from errno import EPERM
 
 from pyruntime.errors import KernelError, StepError
 from pyruntime.kernel import calls
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.plan.host import HostSide
+    from pyruntime.spec.types import Config, Linux
 
 PROPERTIES = ("linux.namespaces",)
 
@@ -38,10 +41,9 @@ FILES = {"network": "net", "mount": "mnt"}
 """Where /proc/PID/ns has another name for a type."""
 LATE = frozenset(("user", "time", "pid", "cgroup"))
 """New ones that have a place of their own in the order of a staged spawn."""
-EPERM = 1
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
     seen: set[str] = set()
     for index, entry in enumerate(spec.get("linux", {}).get("namespaces") or ()):
         kind, path = entry["type"], entry.get("path")
@@ -52,7 +54,7 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"/linux/namespaces/{index}/path", "a namespace path must be absolute"
 
 
-def is_unmapped(linux: dict[str, Any]) -> bool:
+def is_unmapped(linux: Linux) -> bool:
     """A new user namespace for which the config has no mappings at all: who creates the container chooses them."""
     if linux.get("uidMappings") or linux.get("gidMappings"):
         return False  # what they must say is checked in users.py
@@ -62,7 +64,7 @@ def is_unmapped(linux: dict[str, Any]) -> bool:
     return False
 
 
-def survey(spec: dict[str, Any], site: Site) -> None:
+def survey(spec: Config, site: Site) -> None:
     """Sorts the namespaces into new and joined, before any feature plans."""
     for entry in spec.get("linux", {}).get("namespaces") or ():
         kind, path = entry["type"], entry.get("path")
@@ -85,7 +87,7 @@ def flags(kinds: Iterable[str]) -> int:
     return union
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     for index, entry in enumerate(spec.get("linux", {}).get("namespaces") or ()):
         kind, path = entry["type"], entry.get("path")
         pointer = f"/linux/namespaces/{index}"
@@ -109,7 +111,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
 
 
 def _open(kind: str, path: str, pointer: str, changes: list[str], number: int) -> Step:
-    def open_namespace(host: Any) -> None:
+    def open_namespace(host: HostSide) -> None:
         try:
             fd = posix.open(
                 path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
@@ -148,7 +150,7 @@ def _join(kind: str, path: str, pointer: str, number: int, site: Site) -> Iterat
         yield Step(moments.JOIN, pointer, text, [enter])
 
 
-def _changes(spec: dict[str, Any], kind: str) -> list[str]:
+def _changes(spec: Config, kind: str) -> list[str]:
     """Pointers of what the config would change in a namespace of this kind: never allowed in the host's own, which
     a path may lead to (security: R-14)."""
     prefixes = {"network": ("net",), "ipc": ("kernel", "fs"), "uts": ("kernel",)}.get(kind, ())

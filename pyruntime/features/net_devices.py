@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.plan.host import HostSide
+    from pyruntime.spec.types import Config, NetDevice
 
 PROPERTIES = ("linux.netDevices",)
 
 LENT, SYNC_CODE = ord("D"), ord("S")
-CAP_NET_ADMIN = 12
+CAP_NET_ADMIN = lib.CAP_NET_ADMIN
 NAME_LIMIT = 15  # bytes; IFNAMSIZ without its NUL
 TEMPLATE = "%d"
 LETTERS = frozenset(map(chr, range(0x21, 0x7F))) - set("/:%")
@@ -34,7 +36,7 @@ NO_NAME = "not the name of a network device: 1 to 15 letters of printable ASCII,
 """Where the kernel finishes the name, `%d` may stand at its end (security: R-25)."""
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
     linux = spec.get("linux", {})
     if not any(entry["type"] == "network" for entry in linux.get("namespaces") or ()):
         yield (
@@ -42,7 +44,7 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
             "unable to move network devices without a private network namespace",
         )
     seen: set[str] = set()
-    for device, entry in (linux.get("netDevices") or {}).items():
+    for device, entry in linux.get("netDevices", {}).items():
         name = entry.get("name") or device
         if not _is_name(device):
             yield _pointer(device), f"`{_printable(device)}`: {NO_NAME}"
@@ -79,7 +81,7 @@ def reach() -> None:
         ) from None
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     devices = spec["linux"]["netDevices"]
     if not site.capabilities >> CAP_NET_ADMIN & 1:
         raise StepError(
@@ -102,7 +104,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     )
 
 
-def _move(devices: dict[str, dict[str, str]], host: Any) -> None:
+def _move(devices: dict[str, NetDevice], host: HostSide) -> None:
     from pyruntime.features.device_moves import move_all
 
     names = {

@@ -12,6 +12,8 @@ may unmount can lift it, and finds the whole old root there.
 
 from __future__ import annotations
 
+from errno import EINVAL, ELOOP, ENOENT, ENOTDIR
+
 from pyruntime.errors import UnsupportedError
 from pyruntime.features.fields import MOVE_FLAGS
 from pyruntime.kernel.native import lib
@@ -24,14 +26,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config
 
-ENOENT, ENOTDIR, EINVAL, ELOOP = 2, 20, 22, 40
 DIRECTORY_FLAGS = lib.O_PATH | lib.O_DIRECTORY | lib.O_CLOEXEC
 CLONE_FLAGS = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | lib.AT_RECURSIVE
 COVER = lib.MS_NOSUID | lib.MS_NODEV | lib.MS_NOEXEC | lib.MS_RDONLY
 
 
-def move(spec: dict[str, Any], site: Site) -> Step:
+def move(spec: Config, site: Site) -> Step:
     """--no-pivot."""
     if spec.get("linux", {}).get("rootfsPropagation") in ("private", "rprivate"):
         raise UnsupportedError(

@@ -7,15 +7,14 @@ read-only tmpfs. Targets are resolved beneath the root; only a missing one is pa
 
 from __future__ import annotations
 
+from errno import ENOENT, EPERM
+
 from pyruntime.features.fields import (
     AT_EMPTY,
     MODE,
     MOVE_FLAGS,
     RDEV_MAJOR,
     RDEV_MINOR,
-    S_IFCHR,
-    S_IFDIR,
-    S_IFMT,
     is_still_at,
     mount_id_of,
     set_attributes,
@@ -23,6 +22,7 @@ from pyruntime.features.fields import (
 )
 from pyruntime.features.inside import clean
 from pyruntime.kernel.native import lib
+from pyruntime.lib.files import S_IFCHR, S_IFDIR, S_IFMT
 from pyruntime.plan import moments
 from pyruntime.plan.step import END, Reg, Step, assign, expect, resolve, sys
 
@@ -32,21 +32,22 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config
 
 PROPERTIES = ("linux.maskedPaths", "linux.readonlyPaths")
 
-ENOENT, EPERM = 2, 1
 CLONE = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC | AT_EMPTY
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
+    linux: Any = spec.get("linux", {})
     for name in ("maskedPaths", "readonlyPaths"):
-        for index, path in enumerate(spec.get("linux", {}).get(name) or ()):
+        for index, path in enumerate(linux.get(name) or ()):
             if path[:1] != "/" or "\0" in path:
                 yield f"/linux/{name}/{index}", "must be an absolute path in the container"
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     linux = spec.get("linux", {})
     for index, path in enumerate(linux.get("readonlyPaths") or ()):
         if clean(path) == "/":

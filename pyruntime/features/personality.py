@@ -13,21 +13,21 @@ from pyruntime.plan.step import Step, sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config
 
 PROPERTIES = ("linux.personality",)
 
 DOMAINS = {"LINUX": lib.PER_LINUX, "LINUX32": lib.PER_LINUX32}
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
     if spec["linux"]["personality"].get("flags"):
         yield "/linux/personality/flags", "the specification supports no flag"
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     domain = spec["linux"]["personality"]["domain"]
     yield Step(
         moments.EXECUTION,

@@ -8,6 +8,7 @@ getcwd pass. The program is looked up at create, as engines expect, after every 
 from __future__ import annotations
 
 import posix
+from errno import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM
 
 from pyruntime.errors import StepError, strerror
 from pyruntime.features import stdio
@@ -43,16 +44,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.plan.host import HostSide
+    from pyruntime.spec.types import Config, Process
 
 PROPERTIES = ("process.args", "process.env", "process.cwd", "process.user.umask", "process.rlimits",
               "process.oomScoreAdj")  # fmt: skip
 
-EPERM, ENOENT, EACCES, ENOTDIR, EINVAL, ELOOP = 1, 2, 13, 20, 22, 40
 ARGUMENT_LIMIT = 131072  # bytes of one string, the kernel's MAX_ARG_STRLEN
 UNLIMITED = (1 << 64) - 1
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
     process = spec.get("process")
     if not process:
         return
@@ -63,8 +65,9 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "/process/args", "args must not be empty"
     elif not args[0]:
         yield "/process/args/0", "the program's name is empty"
-    for name in ("args", "env"):
-        for index, text in enumerate(process.get(name) or ()):
+    words: dict[str, list[str]] = {"args": args, "env": process.get("env") or []}
+    for name, texts in words.items():
+        for index, text in enumerate(texts):
             if "\0" in text or len(text.encode("utf-8", "surrogateescape")) >= ARGUMENT_LIMIT:
                 yield f"/process/{name}/{index}", "holds a NUL byte or is longer than 128 KiB"
             elif name == "env" and text.find("=") < 1:
@@ -85,7 +88,7 @@ def _limit_rules(limits: Any) -> Iterator[tuple[str, str]]:
             yield f"{pointer}/soft", "the soft limit is above the hard one"
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     process = spec.get("process")
     if not process:
         return
@@ -108,7 +111,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         f"chdir to cwd `{cwd}`",
         [sys(lib.NR_chdir, cwd, ok=(EACCES, EPERM), skip=END), *inside, assign(done, 1)],
     )
-    umask = (process.get("user") or {}).get("umask")
+    umask = process.get("user", {}).get("umask")
     yield Step(
         moments.EXECUTION,
         "/process/user/umask",
@@ -129,7 +132,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         yield _oom_score(score, site)
 
 
-def _limits(process: dict[str, Any], site: Site) -> Iterator[Step]:
+def _limits(process: Process, site: Site) -> Iterator[Step]:
     """In a user namespace no hard limit can be raised any more: the stage does it, and leaves the soft ones."""
     if site.open_files is not None:
         text, caller = "give the caller's limit of open files back", Pointers(site.open_files)
@@ -163,7 +166,7 @@ def _raise_hard(number: int, hard: int) -> list[Any]:
     ]
 
 
-def _program(process: dict[str, Any], site: Site) -> Iterator[Step]:
+def _program(process: Process, site: Site) -> Iterator[Step]:
     args, env = process["args"], environment(process)
     words, home = environment_words(process, site)
     if home:
@@ -197,7 +200,7 @@ def _program(process: dict[str, Any], site: Site) -> Iterator[Step]:
     )
 
 
-def _find_home(process: dict[str, Any], home: Buffer, site: Site) -> list[Any]:
+def _find_home(process: Process, home: Buffer, site: Site) -> list[Any]:
     """The image's passwd: never a device or a fifo is opened in a way that waits (security: R-23)."""
     fd = Reg("passwd")
     flags = lib.O_RDONLY | lib.O_NONBLOCK | lib.O_NOCTTY
@@ -212,7 +215,7 @@ def _find_home(process: dict[str, Any], home: Buffer, site: Site) -> list[Any]:
             ok=(ENOENT, ENOTDIR, ELOOP, 6),
             skip=END,
         ),
-        builtin(HOME, fd, (process.get("user") or {}).get("uid", 0), At(home, 5), PATH_LIMIT - 6),
+        builtin(HOME, fd, process.get("user", {}).get("uid", 0), At(home, 5), PATH_LIMIT - 6),
         sys(lib.NR_close, fd),
     ]
 
@@ -233,7 +236,7 @@ def _oom_score(score: int, site: Site) -> Step:
     )
 
 
-def _inherit_oom_score(score: int, host: Any) -> None:
+def _inherit_oom_score(score: int, host: HostSide) -> None:
     pid = posix.getpid()
     before = _read_oom_score(pid)
     _write_oom_score(pid, score, lenient=True)

@@ -7,6 +7,7 @@ is opened through it with NO_XDEV cannot be anything but procfs, and `self` is t
 from __future__ import annotations
 
 import posix
+from errno import EIO, EPERM
 
 from pyruntime.errors import StepError
 from pyruntime.features.fields import FS_TYPE, INODE, SCRATCH, open_beneath, statx_of
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pyruntime.features.site import Site
 
 PROC_ROOT_INODE = 1
-EPERM, EIO = 1, 5
 BENEATH = lib.RESOLVE_BENEATH | lib.RESOLVE_NO_XDEV | lib.RESOLVE_NO_MAGICLINKS
 """`self` is a link; what is mounted over anything on the way, and what leads elsewhere, is an error."""
 

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config, Process
 
 PATH_LIMIT = 4096
 
 
-def environment(process: dict[str, Any]) -> dict[str, str]:
+def environment(process: Process) -> dict[str, str]:
     """The last of equal names wins, in the order of the first (as runc)."""
     env: dict[str, str] = {}
     for entry in process.get("env") or ():
@@ -23,7 +24,7 @@ def environment(process: dict[str, Any]) -> dict[str, str]:
     return env
 
 
-def environment_words(process: dict[str, Any], site: Site) -> tuple[list[Any], Buffer | None]:
+def environment_words(process: Process, site: Site) -> tuple[list[Any], Buffer | None]:
     """What execve is given, for the program and for hooks that inherit its environment; where HOME has to be looked up
     it is a buffer, which stands last."""
     if site.environment is None:
@@ -41,17 +42,13 @@ def environment_words(process: dict[str, Any], site: Site) -> tuple[list[Any], B
     return found
 
 
-def is_filtered(spec: dict[str, Any]) -> bool:
+def is_filtered(spec: Config) -> bool:
     """As runc: a profile without default action and without rules is none."""
-    profile = spec.get("linux", {}).get("seccomp")
-    return bool(
-        profile
-        and spec.get("process")
-        and (profile.get("defaultAction") or profile.get("syscalls"))
-    )
+    profile: Any = spec.get("linux", {}).get("seccomp") or {}
+    return bool(spec.get("process") and (profile.get("defaultAction") or profile.get("syscalls")))
 
 
-def needs_admin(spec: dict[str, Any]) -> bool:
+def needs_admin(spec: Config) -> bool:
     """Whether loading the filter takes CAP_SYS_ADMIN: seccomp(2) asks it of a process that may still gain
     privileges."""
     return is_filtered(spec) and not spec["process"].get("noNewPrivileges")

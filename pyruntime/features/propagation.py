@@ -6,7 +6,8 @@ from pyruntime.kernel.native import lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyruntime.spec.types import Config
+
 
 PROPAGATIONS = {
     "shared": lib.MS_SHARED,
@@ -20,7 +21,7 @@ PROPAGATIONS = {
 }
 
 
-def default_propagation(spec: dict[str, Any]) -> int:
+def default_propagation(spec: Config) -> int:
     """What mounts that come from the host get: nothing flows back to it unless the config shares."""
     asked = spec.get("linux", {}).get("rootfsPropagation") or ""
     if asked in ("private", "rprivate"):

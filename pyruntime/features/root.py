@@ -8,6 +8,7 @@ steps resolve beneath that descriptor.
 from __future__ import annotations
 
 import posix
+from errno import EACCES, EBUSY, ELOOP, ENOENT, ENOTDIR, EPERM, EXDEV
 
 from pyruntime.errors import StepError, strerror
 from pyruntime.features.fields import (
@@ -49,15 +50,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.plan.host import HostSide
+    from pyruntime.spec.types import Config
 
 PROPERTIES = ("root.path", "root.readonly", "linux.rootfsPropagation")
 
-EPERM, ENOENT, EACCES, EBUSY, EXDEV, ENOTDIR, ELOOP = 1, 2, 13, 16, 18, 20, 40
 SHARED, UNBINDABLE = ("shared", "rshared"), ("unbindable", "runbindable")
 DIRECTORY_FLAGS = lib.O_PATH | lib.O_DIRECTORY | lib.O_NOFOLLOW | lib.O_CLOEXEC
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
     if not spec.get("root"):
         yield "/root", "a container on Linux needs a root file system"
         return
@@ -69,7 +71,7 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from host_root.rules(spec)
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     number, rootfs = site.root, site.rootfs
     if not site.has("mount"):
         yield from _without_namespace(spec, site)
@@ -79,7 +81,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     # A peer group of the container's own is no longer the host's (config-linux.md, Rootfs Mount Propagation).
     top = lib.MS_PRIVATE if asked in SHARED else propagation
 
-    def open_root(host: Any) -> None:
+    def open_root(host: HostSide) -> None:
         by_host = (
             _open_tree(rootfs, propagation, top) if site.privileged else _open_directory(rootfs)
         )
@@ -108,14 +110,14 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         )
 
 
-def _without_namespace(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def _without_namespace(spec: Config, site: Site) -> Iterator[Step]:
     """A changed root in the runtime's own mount namespace; mounts, if there are any, lie on a mount of the root."""
     from pyruntime.features import host_root
 
     number, rootfs = site.root, site.rootfs
     attached = host_root.is_attached(spec, site)
 
-    def open_root(host: Any) -> None:
+    def open_root(host: HostSide) -> None:
         if not attached:
             host.give(number, _open_directory(rootfs))
             return
@@ -133,7 +135,7 @@ def _without_namespace(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     yield Step(moments.PIVOT, "/root/path", "change the root", change)
 
 
-def _readonly(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def _readonly(spec: Config, site: Site) -> Iterator[Step]:
     if spec["root"].get("readonly"):
         yield Step(
             moments.LATE_READONLY,
@@ -303,7 +305,7 @@ def _find_place(site: Site, at: Reg) -> list[Any]:
     ]
 
 
-def _leave_old_root(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def _leave_old_root(spec: Config, site: Site) -> Iterator[Step]:
     if site.no_pivot or (site.root_alone and "mount" in site.created):
         from pyruntime.features import old_root
 

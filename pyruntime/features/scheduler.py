@@ -9,6 +9,7 @@ where the init has left that one the host, which may, does it by pid while the i
 from __future__ import annotations
 
 from _struct import Struct
+from errno import EBUSY, EINVAL, EOPNOTSUPP, EPERM
 
 from pyruntime.errors import SpecError, StepError, strerror
 from pyruntime.kernel import calls
@@ -19,15 +20,14 @@ from pyruntime.plan.step import SYNC, Buffer, Step, builtin, sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config, ProcessScheduler
 
 PROPERTIES = ("process.scheduler",)
 
 POINTER = "/process/scheduler"
 SYNC_CODE = ord("S")
-EPERM, EBUSY, EINVAL, EOPNOTSUPP = 1, 16, 22, 95
 
 POLICIES = {
     "SCHED_OTHER": lib.SCHED_NORMAL,
@@ -56,7 +56,7 @@ SHORTEST_NS, LONGEST_NS = 1024, (1 << 63) - 1  # sched(7)
 _ATTRIBUTES = Struct("<IIQiIQQQII")
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
     wanted = spec["process"]["scheduler"]
     policy, nice, priority = wanted["policy"], wanted.get("nice", 0), wanted.get("priority", 0)
     if policy not in POLICIES:
@@ -77,7 +77,7 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{POINTER}/{name}", f"{name} is for SCHED_DEADLINE"
 
 
-def _deadline_rules(wanted: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _deadline_rules(wanted: ProcessScheduler) -> Iterator[tuple[str, str]]:
     runtime, deadline = wanted.get("runtime", 0), wanted.get("deadline", 0)
     period = wanted.get("period", 0) or deadline  # so does the kernel read it
     if not SHORTEST_NS <= runtime <= deadline:
@@ -88,7 +88,7 @@ def _deadline_rules(wanted: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"{POINTER}/period", f"no time may be above {LONGEST_NS} ns"
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     wanted = spec["process"]["scheduler"]
     if not site.exec:
         _refuse_hooks(spec, wanted)
@@ -112,7 +112,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         )
 
 
-def encoded(wanted: dict[str, Any]) -> bytes:
+def encoded(wanted: ProcessScheduler) -> bytes:
     """struct sched_attr; what is not given is 0 (config.md)."""
     flags = 0
     for flag in wanted.get("flags") or ():
@@ -129,23 +129,23 @@ def encoded(wanted: dict[str, Any]) -> bytes:
     )
 
 
-def _refuse_hooks(spec: dict[str, Any], wanted: dict[str, Any]) -> None:
+def _refuse_hooks(spec: Config, wanted: ProcessScheduler) -> None:
     """startContainer hooks are run by the process itself, and under a deadline it may not fork."""
-    if not (spec.get("hooks") or {}).get("startContainer") or wanted["policy"] != DEADLINE:
+    if not spec.get("hooks", {}).get("startContainer") or wanted["policy"] != DEADLINE:
         return
     if "SCHED_FLAG_RESET_ON_FORK" not in (wanted.get("flags") or ()):
         why = "with startContainer hooks SCHED_DEADLINE needs SCHED_FLAG_RESET_ON_FORK"
         raise SpecError([(f"{POINTER}/flags", why, "")])
 
 
-def _by_pid(pid: int, attributes: bytes, wanted: dict[str, Any], site: Site) -> None:
+def _by_pid(pid: int, attributes: bytes, wanted: ProcessScheduler, site: Site) -> None:
     try:
         calls.sched_setattr(pid, attributes)
     except OSError as error:
         raise _refused(wanted, error.errno or 0, site, "host") from error
 
 
-def _refused(wanted: dict[str, Any], number: int, site: Site, side: str) -> StepError:
+def _refused(wanted: ProcessScheduler, number: int, site: Site, side: str) -> StepError:
     policy = wanted["policy"]
     what, hint = f"set the scheduler {policy}", None
     if number == EPERM and not site.may_nice:

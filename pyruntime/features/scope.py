@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.plan.host import HostSide
 
 SYNC_CODE = ord("S")
 
@@ -32,7 +33,7 @@ def step(resources: dict[str, Any], site: Site, owner: int | None) -> Step:
     )
 
 
-def _start(resources: dict[str, Any], site: Site, owner: int | None, host: Any) -> None:
+def _start(resources: dict[str, Any], site: Site, owner: int | None, host: HostSide) -> None:
     def prepare(occupant: int) -> Any:
         return driver.prepare(
             site.layout,

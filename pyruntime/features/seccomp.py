@@ -7,6 +7,8 @@ keeps until one more capset(2) takes it away. Every profile written for runc or 
 
 from __future__ import annotations
 
+from errno import EBUSY, EINVAL
+
 from pyruntime.errors import SpecError, StepError, strerror
 from pyruntime.features.program import is_filtered
 from pyruntime.kernel.native import lib
@@ -19,18 +21,18 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config, LinuxSeccomp
 
 PROPERTIES = ("linux.seccomp",)
 
 INSTRUCTION = 8  # bytes of a struct sock_filter
-CAP_SYS_PTRACE = 19
-EBUSY, EINVAL = 16, 22
+CAP_SYS_PTRACE = lib.CAP_SYS_PTRACE
 SYNC_CODE, LISTENER = ord("S"), ord("N")
 NOTIFY = "SCMP_ACT_NOTIFY"
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    profile = spec.get("linux", {}).get("seccomp") or {}
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
+    profile = spec["linux"]["seccomp"]
     path = profile.get("listenerPath") or ""
     if _notifies(profile) and not path:
         yield "/linux/seccomp/listenerPath", f"{NOTIFY} needs a listenerPath"
@@ -40,13 +42,13 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "/linux/seccomp/listenerMetadata", "needs a listenerPath"
 
 
-def _notifies(profile: dict[str, Any]) -> bool:
+def _notifies(profile: LinuxSeccomp) -> bool:
     return profile.get("defaultAction") == NOTIFY or any(
         rule.get("action") == NOTIFY for rule in profile.get("syscalls") or ()
     )
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     if not is_filtered(spec):
         return
     from pyruntime.seccomp.compile import compile_filter
@@ -82,7 +84,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     yield Step(moments.SECCOMP, "/linux/seccomp/listenerPath", text, [sys(lib.NR_close, fd)])
 
 
-def _pass_on(profile: dict[str, Any], fd: Reg, site: Site) -> list[Any]:
+def _pass_on(profile: LinuxSeccomp, fd: Reg, site: Site) -> list[Any]:
     """The filter is in force: whoever may trace us is told the number alone and takes the descriptor itself, so that
     write(2) is enough. Nobody else may look into us, and then sendmsg(2) must get through, unseen by the agent."""
     if site.capabilities >> CAP_SYS_PTRACE & 1:

@@ -6,7 +6,10 @@ the runtime may leave (security: R-26). The keyring keeps the caller's keys out 
 
 from __future__ import annotations
 
+from errno import EBADF, EINVAL, ENOSYS, EPERM
+
 from pyruntime.kernel.native import lib
+from pyruntime.lib.proc import SIGKILL
 from pyruntime.plan import moments
 from pyruntime.plan.step import SYNC, WAIT, Reg, Step, builtin, sys
 
@@ -16,24 +19,23 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config
 
 PROPERTIES = ()
 
-SIGKILL, EPERM, EBADF, ENOSYS, EINVAL, EDQUOT = 9, 1, 9, 38, 22, 122
 KEY_PERMISSIONS = 0x3F1B0000  # possessor: all; user: view, read, search, link
 ALL_CPUS = b"\xff" * 1024  # no kernel is built for more than 8192
 LAST_FD = 0xFFFFFFFF
-CLOSE_RANGE_CLOEXEC = 4
 TIMER_SLACK_NS = 50_000  # the kernel's own default; 0 would mean our caller's
 READY = ord("R")
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     die_with_parent = sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG, SIGKILL)
     yield Step(moments.BIRTH, "", "die with the runtime, pass nothing on", [
         die_with_parent,
         # Handed descriptors had to survive the init's own execve; nothing else shall.
-        sys(lib.NR_close_range, site.first_fd, LAST_FD, CLOSE_RANGE_CLOEXEC),
+        sys(lib.NR_close_range, site.first_fd, LAST_FD, lib.CLOSE_RANGE_CLOEXEC),
     ])  # fmt: skip
     yield Step(
         moments.BIRTH,

@@ -12,8 +12,11 @@ namespace, in which nobody else lives, it is dumpable while the host writes.
 
 from __future__ import annotations
 
+from errno import EINVAL, ENOMEM, ENOSPC, EPERM
+
 from pyruntime.errors import StepError, strerror
 from pyruntime.kernel.native import lib
+from pyruntime.lib.proc import SIGKILL
 from pyruntime.plan import moments
 from pyruntime.plan.step import CLONE, SYNC, Step, builtin, sys
 
@@ -23,12 +26,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config, IDMapping, Linux
 
 SYNC_CODE = ord("S")
-SIGKILL, EPERM, ENOMEM, EINVAL, ENOSPC = 9, 1, 12, 22, 28
 
 
-def plan(spec: dict[str, Any], site: Site, others: int) -> Iterator[Step]:
+def plan(spec: Config, site: Site, others: int) -> Iterator[Step]:
     """`others` are the CLONE_NEW* flags of the namespaces without a place of their own in the order."""
     linux = spec.get("linux", {})
     if "user" in site.created:
@@ -71,7 +74,7 @@ def _no_clone(number: int, text: bytes) -> Exception:
     )
 
 
-def _new_user_namespace(linux: dict[str, Any], site: Site) -> Step:
+def _new_user_namespace(linux: Linux, site: Site) -> Step:
     ops = [sys(lib.NR_unshare, lib.CLONE_NEWUSER)]
     if site.unprivileged_user:
         ops.append(sys(lib.NR_prctl, lib.PR_SET_DUMPABLE, 1))
@@ -103,7 +106,7 @@ def _no_user_namespace(number: int, text: bytes) -> Exception:
     )
 
 
-def _compare_maps(linux: dict[str, Any], site: Site) -> Step:
+def _compare_maps(linux: Linux, site: Site) -> Step:
     """Engines give a path and the maps its namespace has; other ones cannot be honoured (config-linux.md)."""
     uids, gids = linux.get("uidMappings") or [], linux.get("gidMappings") or []
     return Step(
@@ -115,7 +118,7 @@ def _compare_maps(linux: dict[str, Any], site: Site) -> Step:
     )
 
 
-def become_root(linux: dict[str, Any], site: Site) -> list[Any]:
+def become_root(linux: Linux, site: Site) -> list[Any]:
     """Id 0 of the namespace, or the first there is. The change of credentials cleared the death signal."""
     uid, gid = _root_of(linux.get("uidMappings")), _root_of(linux.get("gidMappings"))
     unmapped = (EINVAL,) if "user" in site.joined else ()
@@ -129,6 +132,6 @@ def become_root(linux: dict[str, Any], site: Site) -> list[Any]:
     ]
 
 
-def _root_of(mappings: list[dict[str, int]] | None) -> int:
+def _root_of(mappings: list[IDMapping] | None) -> int:
     starts = [row["containerID"] for row in mappings or ()]
     return 0 if 0 in starts or not starts else starts[0]

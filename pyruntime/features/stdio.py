@@ -8,9 +8,11 @@ by nobody: `run` and `exec` in the foreground then stand between, with a pipe.
 from __future__ import annotations
 
 import posix
+from errno import EINVAL, EPERM, EROFS
 
-from pyruntime.features.fields import MODE, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK, statx_of
+from pyruntime.features.fields import MODE, statx_of
 from pyruntime.kernel.native import lib
+from pyruntime.lib.files import S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK
 from pyruntime.plan import moments
 from pyruntime.plan.step import Step, expect, jump, sys
 
@@ -20,14 +22,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.plan.host import HostSide
+    from pyruntime.spec.types import Config
 
-EPERM, EINVAL, EROFS = 1, 22, 30
 
-
-def own(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def own(spec: Config, site: Site) -> Iterator[Step]:
     """Root of the host gives them away before the user namespace is entered, from where they could no longer be named
     by owner."""
-    uid = (spec["process"].get("user") or {}).get("uid", 0)
+    uid = spec["process"].get("user", {}).get("uid", 0)
     text = "own the pipes and files of stdio"
     yield Step(moments.EXECUTION, "/process/user", text, _give(uid) if uid else [])
     if site.has("user") and site.privileged:
@@ -36,10 +38,10 @@ def own(spec: dict[str, Any], site: Site) -> Iterator[Step]:
             yield Step(moments.RAISE_LIMITS, "/process/user", text, _give(owner))
 
 
-def host_uid(spec: dict[str, Any]) -> int | None:
+def host_uid(spec: Config) -> int | None:
     """Who the program's user is on the host; None where a joined user namespace decides."""
-    uid: int = ((spec.get("process") or {}).get("user") or {}).get("uid", 0)
-    linux = spec.get("linux") or {}
+    uid: int = spec.get("process", {}).get("user", {}).get("uid", 0)
+    linux = spec.get("linux", {})
     if not any(entry["type"] == "user" for entry in linux.get("namespaces") or ()):
         return uid
     for row in linux.get("uidMappings") or ():
@@ -62,7 +64,7 @@ def _give(uid: int) -> list[Any]:
     return ops
 
 
-def to_be_piped(spec: dict[str, Any]) -> tuple[int, ...]:
+def to_be_piped(spec: Config) -> tuple[int, ...]:
     """Which of 0, 1 and 2 the program could not open again as what they are: sockets, and for output a terminal or a
     file of somebody else's."""
     found, owner = [], host_uid(spec)
@@ -87,7 +89,7 @@ def plan(site: Site) -> Iterator[Step]:
 
 
 def _maker(number: int, fd: int) -> Any:
-    def make(host: Any) -> None:
+    def make(host: HostSide) -> None:
         reader, writer = posix.pipe2(posix.O_CLOEXEC)
         ours, theirs = (reader, writer) if fd else (writer, reader)
         host.give(number, theirs)

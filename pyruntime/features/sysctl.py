@@ -14,9 +14,9 @@ from pyruntime.plan.step import Step
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config
 
 PROPERTIES = ("linux.sysctl",)
 
@@ -50,10 +50,10 @@ def _needs(parts: list[str]) -> tuple[str, str]:
     return "", "is not in a separate kernel namespace"
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
     linux = spec.get("linux", {})
     have = {entry["type"] for entry in linux.get("namespaces") or ()}
-    for key, value in (linux.get("sysctl") or {}).items():
+    for key, value in linux.get("sysctl", {}).items():
         pointer = "/linux/sysctl/" + key.replace("~", "~0").replace("/", "~1")
         parts = segments(key)
         if any(part in ("", ".", "..") or not part.isprintable() for part in parts):
@@ -71,8 +71,8 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield pointer, f"sysctl {key!r} {why}"
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
-    for key, value in (spec.get("linux", {}).get("sysctl") or {}).items():
+def plan(spec: Config, site: Site) -> Iterator[Step]:
+    for key, value in spec.get("linux", {}).get("sysctl", {}).items():
         pointer = "/linux/sysctl/" + key.replace("~", "~0").replace("/", "~1")
         yield Step(
             moments.SYSCTL,

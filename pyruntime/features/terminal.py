@@ -7,6 +7,8 @@ console socket or relays it itself.
 
 from __future__ import annotations
 
+from errno import EPERM
+
 from pyruntime.features.fields import (
     AT_EMPTY,
     FS_TYPE,
@@ -14,14 +16,13 @@ from pyruntime.features.fields import (
     MOVE_FLAGS,
     RDEV_MAJOR,
     RDEV_MINOR,
-    S_IFCHR,
-    S_IFMT,
     SCRATCH,
     open_beneath,
     statx_of,
 )
 from pyruntime.features.mount_steps import remembered
 from pyruntime.kernel.native import lib
+from pyruntime.lib.files import S_IFCHR, S_IFMT
 from pyruntime.plan import moments
 from pyruntime.plan.step import (
     MAKE_FILE,
@@ -45,17 +46,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.features.site import Site
+    from pyruntime.spec.types import Config
 
 PROPERTIES = ("process.terminal", "process.consoleSize")
 
-EPERM = 1
 CONSOLE = "/dev/console"
 NAME_ROOM = 32  # bytes of "/dev/pts/N" in the message that carries the master
 WITHOUT_LINKS = lib.RESOLVE_IN_ROOT | lib.RESOLVE_NO_SYMLINKS | lib.RESOLVE_NO_MAGICLINKS
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
-    process = spec.get("process") or {}
+def plan(spec: Config, site: Site) -> Iterator[Step]:
+    process = spec.get("process", {})
     if not process.get("terminal"):
         return
     master, peer = Reg("master"), Reg("peer")
@@ -78,7 +79,7 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
         moments.CONSOLE,
         "/process/terminal",
         "make the pty stdin, stdout, stderr and /dev/console",
-        _take_over(site, peer, (process.get("user") or {}).get("uid", 0)),
+        _take_over(site, peer, process.get("user", {}).get("uid", 0)),
     )
     # Only the leader of a session can have it, and stays after its clone.
     moment = moments.LATE_SESSION if site.exec else moments.CONSOLE
@@ -86,8 +87,8 @@ def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
     yield Step(moment, "/process/terminal", "make the pty the controlling terminal", control)
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    size = (spec.get("process") or {}).get("consoleSize") or {}
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
+    size: Any = spec.get("process", {}).get("consoleSize", {})
     for name in ("height", "width"):
         if size.get(name, 0) > 0xFFFF:
             yield f"/process/consoleSize/{name}", "more than 65535"

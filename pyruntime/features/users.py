@@ -12,19 +12,22 @@ from pyruntime.features import id_maps
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from pyruntime.features.site import Site
     from pyruntime.plan.step import Step
+    from pyruntime.spec.types import Config, IDMapping, ProcessUser
 
 PROPERTIES = ("linux.uidMappings", "linux.gidMappings")
 
 
-def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    linux = spec.get("linux") or {}
+def rules(spec: Config) -> Iterator[tuple[str, str]]:
+    linux = spec.get("linux", {})
     user = [row for row in linux.get("namespaces") or () if row["type"] == "user"]
     is_new = bool(user) and not user[0].get("path")
-    maps = {name: linux.get(name) or [] for name in ("uidMappings", "gidMappings")}
+    maps = {
+        "uidMappings": linux.get("uidMappings") or [],
+        "gidMappings": linux.get("gidMappings") or [],
+    }
     for name, rows in maps.items():
         if rows and not user:
             yield f"/linux/{name}", "mappings are for a user namespace, and the config has none"
@@ -32,10 +35,12 @@ def rules(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
             words = name.removesuffix("Mappings") + " mappings"
             yield f"/linux/{name}", f"user namespaces enabled, but no {words} found"
         yield from id_maps.rules(f"/linux/{name}", rows)
-    yield from _rules_of_user((spec.get("process") or {}).get("user") or {}, maps)
+    yield from _rules_of_user(spec.get("process", {}).get("user", {}), maps)
 
 
-def _rules_of_user(user: dict[str, Any], maps: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _rules_of_user(
+    user: ProcessUser, maps: dict[str, list[IDMapping]]
+) -> Iterator[tuple[str, str]]:
     """An id outside the map does not exist in the container; the kernel would say EINVAL of all three alike."""
     wanted = [("uid", "uid", user.get("uid", 0)), ("gid", "gid", user.get("gid", 0))]
     for index, group in enumerate(user.get("additionalGids") or ()):
@@ -46,6 +51,6 @@ def _rules_of_user(user: dict[str, Any], maps: dict[str, Any]) -> Iterator[tuple
             yield f"/process/user/{name}", f"{kind} {number} is not in /linux/{kind}Mappings"
 
 
-def plan(spec: dict[str, Any], site: Site) -> Iterator[Step]:
+def plan(spec: Config, site: Site) -> Iterator[Step]:
     """Written from outside, so no step of the init's."""
     return iter(())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from errno import EACCES
+
 from pyruntime.errors import KernelError
 from pyruntime.kernel.native import ffi, lib
-
-EACCES = 13
 
 
 def _checked(value: int, call: str, path: str = "") -> int:

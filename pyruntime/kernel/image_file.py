@@ -8,25 +8,24 @@ nothing that a container could spoil for another (CVE-2019-5736).
 from __future__ import annotations
 
 import posix
+from errno import EACCES
 
 from pyruntime.errors import KernelError
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 
-EACCES = 13
-MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 1, 2, 4
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 def make() -> int:
     """A descriptor that can be read and executed; KernelError where there is no place for it."""
-    mount: int = lib.pr_tmpfs(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+    mount: int = lib.pr_tmpfs(lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV)
     if mount < 0:
         return _temporary()
     try:
         fd: int = lib.pr_init_file(mount)
         if fd >= 0:
-            calls.mount_setattr(mount, 0, MOUNT_ATTR_RDONLY)
+            calls.mount_setattr(mount, 0, lib.MOUNT_ATTR_RDONLY)
     finally:
         posix.close(mount)
     return _opened(fd)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import posix
 
 from pyruntime import errors
+from pyruntime.lib.files import S_IFCHR, S_IFIFO, S_IFMT, S_IFREG
 
 STDERR = 2
 _FLAGS = (
@@ -22,8 +23,7 @@ _FLAGS = (
     | posix.O_NONBLOCK
 )
 _OWN = {"": STDERR, "/dev/stderr": STDERR, "/dev/stdout": 1}
-_KINDS = (0o100000, 0o010000, 0o020000)  # regular file, fifo, character device
-_TYPE_MASK = 0o170000
+_KINDS = (S_IFREG, S_IFIFO, S_IFCHR)
 _HEAD, _TAIL = 5000, 3000  # bytes kept of a longer message: what was done, and the kernel's words
 
 
@@ -101,7 +101,7 @@ def _open(path: str) -> int:
             "nobody reads it" if error.errno == errno.ENXIO else errors.strerror(error.errno or 0)
         )
         raise errors.UsageError(f"open the log `{path}`: {reason}") from error
-    if posix.fstat(fd).st_mode & _TYPE_MASK not in _KINDS:
+    if posix.fstat(fd).st_mode & S_IFMT not in _KINDS:
         posix.close(fd)
         raise errors.UsageError(f"open the log `{path}`: not a file, a fifo or a terminal")
     return fd

@@ -15,6 +15,7 @@ from pyruntime.lib.files import read_file
 _HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
 INITIAL_TIME_NAMESPACE = 0xEFFFFFFA  # PROC_TIME_INIT_INO of linux/proc_ns.h
 NANOSECONDS = 1_000_000_000
+SIGKILL = 9  # signal(7); `_signal` has it too, and is slow to load
 ENDED = ("Z", "X", "x")
 
 

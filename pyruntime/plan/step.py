@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from pyruntime.plan.host import HostSide
+
     Argument = int | str | bytes | "Reg" | "Buffer" | "At"
     Instruction = tuple[int, int, tuple[Any, ...], int, int, "Reg | None", "Reg | None"]
 
@@ -52,7 +54,7 @@ class Step:
         pointer: str,
         text: str,
         ops: Sequence[Instruction] = (),
-        run: Callable[[Any], None] | None = None,
+        run: Callable[[HostSide], None] | None = None,
         failure: Callable[[int, bytes], Exception] | None = None,
     ) -> None:
         self.moment = moment

@@ -6,6 +6,7 @@ import _socket
 import posix
 import select
 from _struct import Struct
+from errno import EPERM
 
 from pyruntime.errors import InternalError
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from pyruntime.plan.step import Step
 
-EPERM = 1
 HEADER = Struct("<BBHiI")
 PACKET = 2048
 ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC, CLONED, LENT, LISTENER = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import posix
 
 from pyruntime import errors
+from pyruntime.lib.proc import SIGKILL
 from pyruntime.runtime import status
 from pyruntime.runtime.store import Entry, Store
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.lib.log import Log
+    from pyruntime.plan.record import Record
+    from pyruntime.spec.types import Hooks
 
 
 class Container:
@@ -28,10 +31,10 @@ class Container:
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
-        self._record: dict[str, Any] | None = None
+        self._record: Record | None = None
 
     @property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Record:
         if self._record is None:
             self._record = self.entry.read_record()
         return self._record
@@ -63,9 +66,7 @@ class Container:
                 return
             if not status.is_alive(record):
                 return
-        to_all = (
-            number == signals.KILL and not record["pidNamespace"] and bool(record.get("cgroup"))
-        )
+        to_all = number == SIGKILL and not record["pidNamespace"] and bool(record.get("cgroup"))
         try:
             init = signals.open_init(record)
         except errors.WrongStatus:
@@ -80,7 +81,7 @@ class Container:
                 signals.send(init, number, record)
         finally:
             posix.close(init)
-        if number == signals.KILL:
+        if number == SIGKILL:
             _thaw(record)
 
     def pause(self) -> None:
@@ -138,13 +139,11 @@ def every(store: Store) -> Iterator[tuple[dict[str, Any], int] | errors.Containe
             yield error
 
 
-def destroy(
-    entry: Entry, record: dict[str, Any], config: dict[str, Any], log: Log | None = None
-) -> None:
+def destroy(entry: Entry, record: Record, configured: Hooks, log: Log | None = None) -> None:
     """Releases the holdings of a container that has ended, forgets it, and runs its poststop hooks."""
     from pyruntime.runtime import removal
 
-    removal.destroy(entry, record, config, log)
+    removal.destroy(entry, record, configured, log)
 
 
 def _driver() -> Any:
@@ -153,11 +152,11 @@ def _driver() -> Any:
     return driver
 
 
-def _signal_all(record: dict[str, Any], number: int) -> None:
+def _signal_all(record: Record, number: int) -> None:
     _driver().kill_all(record["cgroup"], number)
 
 
-def _thaw(record: dict[str, Any]) -> None:
+def _thaw(record: Record) -> None:
     """On v1 SIGKILL reaches a frozen process only when it is let run."""
     if status.holds_back(record):
         _driver().thaw_all(record["cgroup"])

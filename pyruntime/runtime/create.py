@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _signal
 import posix
+from errno import EAGAIN, EMFILE
 
 from pyruntime import features
 from pyruntime.cgroup import detect, driver
@@ -39,11 +40,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyruntime.plan.record import Record
     from pyruntime.runtime.request import CreateRequest
+    from pyruntime.spec.types import Config
 
 SPEC_VERSION = "1.3.0"
 FEW_MOUNTS = 64  # a descriptor for each, at least, fits any limit of open files
-EAGAIN, EMFILE = 11, 24
 
 
 class Creation:
@@ -65,7 +67,7 @@ class Creation:
         features.reach(self.spec)
         if request.cgroup_manager == "systemd":
             driver.reach_systemd()
-        unmapped = is_unmapped(self.spec.get("linux") or {})
+        unmapped = is_unmapped(self.spec.get("linux", {}))
         if unmapped or not calls.permitted_capabilities() >> CAP_SYS_ADMIN & 1:
             from pyruntime.runtime import rootless
 
@@ -89,7 +91,7 @@ class Creation:
         site.activated = activated
         site.inline = self.inline
         site.lean = self.lean
-        site.terminal = bool((spec.get("process") or {}).get("terminal"))
+        site.terminal = bool(spec.get("process", {}).get("terminal"))
         if posix.environ.get(b"NOTIFY_SOCKET"):
             state = f"{request.root or store.default_root()}/{request.container_id}"
             site.notify = _absolute(f"{state}/{NOTIFY_STATE}", posix.getcwd())
@@ -107,9 +109,9 @@ class Creation:
 
             site.open_files = limits.open_files()
         site.cgroups = request.cgroup_manager != "disabled"
-        path = (spec.get("linux") or {}).get("cgroupsPath")
+        path = spec.get("linux", {}).get("cgroupsPath")
         if request.cgroup_manager == "systemd":
-            annotations = spec.get("annotations") or {}
+            annotations = spec.get("annotations", {})
             user = not site.privileged or site.in_user_namespace
             site.scope = driver.scope(site.layout, path, site.container_id, annotations, user=user)
         elif site.cgroups and (not site.privileged or site.in_user_namespace):
@@ -145,7 +147,7 @@ class Creation:
             from pyruntime.runtime import ends
 
             cgroup = self.host.cgroup
-            ends.name_limit(error, {"cgroup": driver.record(cgroup) if cgroup else None})
+            ends.name_limit(error, driver.record(cgroup) if cgroup else None)
 
     def _begin(self) -> None:
         request = self.request
@@ -211,7 +213,8 @@ class Creation:
         when the init is ready, for createContainer hooks are run by it."""
         from pyruntime.runtime import hooks
 
-        host, configured = self.host, self.spec.get("hooks") or {}
+        host = self.host
+        configured: Any = self.spec.get("hooks", {})
         if any(configured.get(kind) for kind in ("prestart", "createRuntime", "createContainer")):
             from pyruntime.runtime import interlude
 
@@ -220,7 +223,7 @@ class Creation:
             buffer = self.site.hook_state.get(kind)
             if buffer is not None:
                 # runtime.md, State: in the container's namespace it is the pid as seen by the container.
-                seen = {**host.record, "pid": proc.inner_pid(host.pidfd)}
+                seen: Record = {**host.record, "pid": proc.inner_pid(host.pidfd)}
                 text = hooks.state_json(seen, status).encode("utf-8", "surrogateescape")
                 host.channel.fill(self.launch.tape.slots[buffer], text)
         for kind in ("prestart", "createRuntime"):
@@ -250,7 +253,7 @@ class Creation:
             return f"{why}; `delete --force {host.entry.id}` tries again"
         finally:
             host.entry.close()
-        configured = (self.spec.get("hooks") or {}).get("poststop")
+        configured = self.spec.get("hooks", {}).get("poststop")
         if configured and host.pid:
             from pyruntime.runtime import hooks
 
@@ -288,7 +291,7 @@ def run(request: CreateRequest) -> int:
     return foreground.run(request)
 
 
-def _read_bundle(bundle: str, warnings: list[Any]) -> tuple[str, bytes, dict[str, Any]]:
+def _read_bundle(bundle: str, warnings: list[Any]) -> tuple[str, bytes, Config]:
     if not bundle.isprintable():
         _refuse_strange(bundle)
     try:
@@ -329,8 +332,8 @@ def _absolute(path: str, base: str) -> str:
     return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
-def _check_terminal(request: CreateRequest, spec: dict[str, Any]) -> None:
-    terminal = bool((spec.get("process") or {}).get("terminal"))
+def _check_terminal(request: CreateRequest, spec: Config) -> None:
+    terminal = bool(spec.get("process", {}).get("terminal"))
     detached = request.detach
     if terminal and detached and not request.console_socket:
         raise UsageError(

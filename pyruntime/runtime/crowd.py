@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyruntime.cgroup.group import Cgroup
     from pyruntime.cgroup.notices import Notice, Trigger
     from pyruntime.lib.log import Log
+    from pyruntime.plan.record import Record
     from pyruntime.runtime.store import Entry
 
     Say = Callable[[dict[str, Any]], None]
@@ -187,7 +188,7 @@ class Member:
     def __init__(self, crowd: Crowd, entry: Entry) -> None:
         self.crowd = crowd
         self.entry = entry
-        self.record: dict[str, Any] = {}
+        self.record: Record
         self.reached = NOT_YET
         self.init = -1
         self.notices: list[Notice] = []

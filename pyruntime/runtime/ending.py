@@ -6,17 +6,18 @@ import posix
 import select
 
 from pyruntime import errors
+from pyruntime.lib.proc import SIGKILL
 from pyruntime.runtime import signals, status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyruntime.plan.record import Record
 
 WAIT_SECONDS = 10
 ROUND_MS = 500
 
 
-def end(record: dict[str, Any]) -> None:
+def end(record: Record) -> None:
     """Returns when the init has ended, of this or before it; StepError if even SIGKILL does not help."""
     try:
         pidfd = signals.open_init(record)
@@ -24,7 +25,7 @@ def end(record: dict[str, Any]) -> None:
         return
     try:
         try:
-            signals.send(pidfd, signals.KILL, record)
+            signals.send(pidfd, SIGKILL, record)
         except errors.WrongStatus:
             return
         if not _awaited(pidfd, record):
@@ -36,7 +37,7 @@ def end(record: dict[str, Any]) -> None:
         posix.close(pidfd)
 
 
-def _awaited(pidfd: int, record: dict[str, Any]) -> bool:
+def _awaited(pidfd: int, record: Record) -> bool:
     """Whether it has ended in time. Another process may freeze one more before its own end: asked anew each round."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import posix
 
 from pyruntime.errors import StepError
+from pyruntime.lib.proc import SIGKILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-KILL = 9
+    from pyruntime.plan.record import Record
+
 ENDS = {
     110: "it found no tape",
     113: "the runtime's end of the socket closed",
@@ -30,7 +32,7 @@ def exit_code(status: int) -> int:
     return 128 + (status & 0x7F) if status & 0x7F else status >> 8
 
 
-def describe_end(pid: int, record: dict[str, Any], *, joining: bool = False) -> Exception:
+def describe_end(pid: int, record: Record, *, joining: bool = False) -> Exception:
     """The error for an init, our child, that is gone without a word. Does not reap it.
 
     One that was `joining` a container is not the only one its kernel may have killed for memory: only its own
@@ -38,7 +40,9 @@ def describe_end(pid: int, record: dict[str, Any], *, joining: bool = False) -> 
     """
     result = posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOWAIT)
     who = "the process" if joining else "container init"
-    killed = result is not None and result.si_code != posix.CLD_EXITED and result.si_status == KILL
+    killed = (
+        result is not None and result.si_code != posix.CLD_EXITED and result.si_status == SIGKILL
+    )
     if (killed or not joining) and was_oom_killed(record):
         return out_of_memory(f"{who} was OOM-killed", record)
     if result is not None and result.si_status in NOT_BEGUN and _memory_counts(record, b"oom "):
@@ -55,7 +59,7 @@ def describe_end(pid: int, record: dict[str, Any], *, joining: bool = False) -> 
     return StepError(f"{who} ended before it was ready: {words}", "", "container")
 
 
-def out_of_memory(what: str, record: dict[str, Any]) -> StepError:
+def out_of_memory(what: str, record: Record) -> StepError:
     """The error, in runc's words, with the limit that was reached and what there has to be at least."""
     said = ""
     for text in _read(record, "memory.limit_in_bytes", "memory.max"):
@@ -70,21 +74,21 @@ def out_of_memory(what: str, record: dict[str, Any]) -> StepError:
     )
 
 
-def name_limit(error: StepError, record: dict[str, Any]) -> None:
-    """Says of a clone that failed (EAGAIN) which limit it was."""
+def name_limit(error: StepError, cgroup: Any) -> None:
+    """Says of a clone that failed (EAGAIN) which limit it was; `cgroup` is that of the record."""
     from pyruntime.cgroup import driver
 
-    limit = driver.reached_limit(record.get("cgroup"))
+    limit = driver.reached_limit(cgroup)
     if limit and limit not in error.message:
         error.message += f": {limit}"
 
 
-def was_oom_killed(record: dict[str, Any]) -> bool:
+def was_oom_killed(record: Record) -> bool:
     """The memory controller counts its kills (v1: memory.oom_control, v2: memory.events)."""
     return _memory_counts(record, b"oom_kill ")
 
 
-def _memory_counts(record: dict[str, Any], key: bytes) -> bool:
+def _memory_counts(record: Record, key: bytes) -> bool:
     """Whether that counter of the container's memory controller is above zero."""
     return any(
         line.startswith(key) and line != key + b"0"
@@ -93,7 +97,7 @@ def _memory_counts(record: dict[str, Any], key: bytes) -> bool:
     )
 
 
-def _read(record: dict[str, Any], *names: str) -> Iterator[bytes]:
+def _read(record: Record, *names: str) -> Iterator[bytes]:
     """Those of the files that the container's memory controller has."""
     groups = (record.get("cgroup") or {}).get("groups") or {}
     for hierarchy, (mountpoint, path, _) in groups.items():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from pyruntime.plan.record import Record
     from pyruntime.runtime.container import Container
 
     Say = Callable[[dict[str, Any]], None]
@@ -52,7 +53,7 @@ def stream(container: Container, interval_s: float, say: Say, listener_fd: int) 
 class Stream:
     __slots__ = ("record", "shares", "watch", "say", "over", "memory")
 
-    def __init__(self, record: dict[str, Any], shares: Shares, watch: Watch, say: Say) -> None:
+    def __init__(self, record: Record, shares: Shares, watch: Watch, say: Say) -> None:
         self.record = record
         self.shares = shares
         self.watch = watch
@@ -108,14 +109,14 @@ def _shares(container: Container) -> Shares:
     return lambda: intel_rdt.stats(config, container.entry.id)
 
 
-def _stats(record: dict[str, Any], shares: Shares) -> dict[str, Any]:
+def _stats(record: Record, shares: Shares) -> dict[str, Any]:
     """Network interfaces are null from runc as well: it would count only those it had made itself."""
     used = driver.stats(_groups(record))
     used |= {"intel_rdt": shares(), "network_interfaces": None}
     return {"type": "stats", "id": record["id"], "data": used}
 
 
-def _groups(record: dict[str, Any]) -> dict[str, Any]:
+def _groups(record: Record) -> dict[str, Any]:
     groups: dict[str, Any] | None = record.get("cgroup")
     if groups is None:
         raise errors.UnsupportedError("a container without a cgroup of its own has no statistics")

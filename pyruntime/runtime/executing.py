@@ -24,8 +24,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyruntime.plan.record import Record
     from pyruntime.runtime.newcomer import ExecRequest
     from pyruntime.runtime.store import Entry
+    from pyruntime.spec.types import Config
 
 ATTEMPTS = 3
 
@@ -56,7 +58,7 @@ def execute(request: ExecRequest) -> int:
     return execution.finish()
 
 
-def _check(record: dict[str, Any], entry: Entry, request: ExecRequest) -> None:
+def _check(record: Record, entry: Entry, request: ExecRequest) -> None:
     """Running, or created: its program waits, others need not."""
     now = status.status(record, entry)
     if now == "stopped":
@@ -84,7 +86,7 @@ def _shared_with_another(pid: int) -> list[str]:
 
 
 def _started(
-    request: ExecRequest, entry: Entry, record: dict[str, Any], config: dict[str, Any], init: int
+    request: ExecRequest, entry: Entry, record: Record, config: Config, init: int
 ) -> Execution:
     """The payload of a v2 group may make subgroups between our look and the clone: then look again. A first process
     whose main thread has ended is joined by another one of its threads; a container that has reached its limit of
@@ -100,7 +102,7 @@ def _started(
                 if attempt == ATTEMPTS or not isinstance(error, errors.StepError):
                     raise
                 if error.errno == errno.EAGAIN:
-                    ends.name_limit(error, record)
+                    ends.name_limit(error, record["cgroup"])
                 if error.errno != errno.EBUSY and not member.is_late_for(error, record):
                     raise
             else:
@@ -121,7 +123,7 @@ class Member:
         self.late = False
         self._init = init
 
-    def is_late_for(self, error: errors.StepError, record: dict[str, Any]) -> bool:
+    def is_late_for(self, error: errors.StepError, record: Record) -> bool:
         """Whether there is another way in after that failure."""
         if error.errno == errno.EAGAIN:
             before, self.late = self.late, bool(record.get("cgroup"))
@@ -154,8 +156,8 @@ class Execution:
         self,
         request: ExecRequest,
         entry: Entry,
-        record: dict[str, Any],
-        config: dict[str, Any],
+        record: Record,
+        config: Config,
         member: Member,
     ) -> None:
         self.request = request

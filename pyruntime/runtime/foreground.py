@@ -9,6 +9,7 @@ import posix
 
 from pyruntime.errors import ProgramError, StepError
 from pyruntime.kernel import calls
+from pyruntime.lib.proc import SIGKILL
 from pyruntime.runtime import ends, hooks
 from pyruntime.runtime.create import Creation
 from pyruntime.runtime.relay import Relay, Signals, find_terminal, relay_rest, resize
@@ -91,7 +92,7 @@ def _report_ready(proxy: Proxy, host: Host, request: CreateRequest) -> None:
 
 def _start(creation: Creation, host: Host) -> None:
     """The word to go, and then what `start` does when the program runs; no lock is held while hooks run."""
-    configured = host.spec.get("hooks") or {}
+    configured = host.spec.get("hooks", {})
     if configured.get("startContainer"):
         from pyruntime.runtime import interlude
 
@@ -107,7 +108,7 @@ def _start(creation: Creation, host: Host) -> None:
 
 def _end(host: Host) -> None:
     try:
-        posix.kill(host.pid, 9)  # our child and not yet reaped, or gone
+        posix.kill(host.pid, SIGKILL)  # our child and not yet reaped, or gone
         posix.waitpid(host.pid, 0)
     except (ProcessLookupError, ChildProcessError):
         pass
@@ -123,4 +124,4 @@ def _destroy(host: Host, request: CreateRequest) -> None:
             entry.lock()
         except NoSuchContainer:
             return
-        destroy(entry, host.record, host.spec, request.log)
+        destroy(entry, host.record, host.spec.get("hooks", {}), request.log)

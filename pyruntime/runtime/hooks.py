@@ -21,13 +21,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyruntime.plan.record import Record
+    from pyruntime.spec.types import Hook
+
 OUTPUT_LIMIT = 4096  # bytes of each stream that are kept
 ROUNDS_AFTER_EXIT = 64
 LONGEST_POLL_MS = 1_000_000_000  # poll(2) takes an int; a timeout of config.json may be longer
 DEFAULTS = (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGCHLD)
 
 
-def state(record: dict[str, Any], status: str) -> dict[str, Any]:
+def state(record: Record, status: str) -> dict[str, Any]:
     """The state hooks and agents are given (runtime.md, State)."""
     return {
         "ociVersion": record["ociVersion"],
@@ -39,11 +42,11 @@ def state(record: dict[str, Any], status: str) -> dict[str, Any]:
     }
 
 
-def state_json(record: dict[str, Any], status: str) -> str:
+def state_json(record: Record, status: str) -> str:
     return jsondoor.dumps(state(record, status))
 
 
-def run(kind: str, hooks: list[dict[str, Any]], record: dict[str, Any], status: str) -> None:
+def run(kind: str, hooks: list[Hook], record: Record, status: str) -> None:
     """Runs the hooks of one kind in order; the first that fails raises HookError."""
     state = state_json(record, status).encode("utf-8", "surrogateescape")
     for index, hook in enumerate(hooks):
@@ -56,9 +59,7 @@ def run(kind: str, hooks: list[dict[str, Any]], record: dict[str, Any], status: 
         )
 
 
-def run_all(
-    kind: str, hooks: list[dict[str, Any]], record: dict[str, Any], status: str
-) -> list[HookError]:
+def run_all(kind: str, hooks: list[Hook], record: Record, status: str) -> list[HookError]:
     """Every hook even if others fail; the failures, which are warnings (runtime.md, Lifecycle, poststop)."""
     state = state_json(record, status).encode("utf-8", "surrogateescape")
     failures = []
@@ -76,7 +77,7 @@ def run_all(
     return failures
 
 
-def _run_one(hook: dict[str, Any], state: bytes, bundle: str, head: str, pointer: str) -> None:
+def _run_one(hook: Hook, state: bytes, bundle: str, head: str, pointer: str) -> None:
     # A caller that ignores SIGCHLD must not make the hook's end vanish.
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     stdin, stdout, stderr = _Pipe(), _Pipe(), _Pipe()
@@ -149,7 +150,7 @@ class _Pipe:
         return True
 
 
-def _spawn(hook: dict[str, Any], bundle: str, stdin: _Pipe, stdout: _Pipe, stderr: _Pipe) -> int:
+def _spawn(hook: Hook, bundle: str, stdin: _Pipe, stdout: _Pipe, stderr: _Pipe) -> int:
     env: Any = posix.environ
     if hook.get("env") is not None:
         env = dict(entry.partition("=")[::2] for entry in hook["env"])

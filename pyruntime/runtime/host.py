@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.cgroup.group import Cgroup
+    from pyruntime.plan.record import Record
     from pyruntime.runtime.store import Entry
+    from pyruntime.spec.types import Config, IDMapping
 
 
 class Host:
@@ -49,9 +51,7 @@ class Host:
         "_ends",
     )
 
-    def __init__(
-        self, site: Site, entry: Entry, spec: dict[str, Any], record: dict[str, Any]
-    ) -> None:
+    def __init__(self, site: Site, entry: Entry, spec: Config, record: Record) -> None:
         self.site = site
         self.entry = entry
         self.spec = spec
@@ -110,21 +110,19 @@ class Host:
         fd = self.cgroup.unified_fd if self.cgroup is not None else self.join_fd
         return -1 if fd is None else fd
 
-    def write_id_maps(self, uids: list[dict[str, Any]], gids: list[dict[str, Any]]) -> None:
+    def write_id_maps(self, uids: list[IDMapping], gids: list[IDMapping]) -> None:
         """Of the new user namespace the init is in."""
         from pyruntime.runtime import idmaps
 
         idmaps.write(self.pid, uids, gids)
 
-    def compare_id_maps(self, uids: list[dict[str, Any]], gids: list[dict[str, Any]]) -> None:
+    def compare_id_maps(self, uids: list[IDMapping], gids: list[IDMapping]) -> None:
         """Of the user namespace the init has joined."""
         from pyruntime.runtime import idmaps
 
         idmaps.compare(self.pid, uids, gids)
 
-    def mapped_namespace(
-        self, uids: list[dict[str, Any]], gids: list[dict[str, Any]], pointer: str
-    ) -> int:
+    def mapped_namespace(self, uids: list[IDMapping], gids: list[IDMapping], pointer: str) -> int:
         """A user namespace with these maps, ours to close; mounts with the same maps share one."""
         from pyruntime.runtime import mapping
 

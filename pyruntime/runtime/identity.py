@@ -17,12 +17,12 @@ from pyruntime.runtime.status import is_of_this_boot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyruntime.plan.record import Record
 
 THREAD = posix.O_EXCL  # PIDFD_THREAD (Linux 6.9)
 
 
-def is_of(pidfd: int, record: dict[str, Any]) -> bool:
+def is_of(pidfd: int, record: Record) -> bool:
     """Whether the process behind the descriptor, which may have ended, is the record's. The descriptor was opened
     by number before: from then on the number is nobody else's, or the process has ended."""
     if not is_of_this_boot(record):
@@ -34,7 +34,7 @@ def is_of(pidfd: int, record: dict[str, Any]) -> bool:
     return not inode or posix.fstat(pidfd).st_ino == inode
 
 
-def has_started(record: dict[str, Any], seen: int) -> bool:
+def has_started(record: Record, seen: int) -> bool:
     """Whether a start time of /proc/PID/stat is the record's."""
     first, last = record.get("startedAfter", record["startTime"]), record["startTime"]
     if first <= seen <= last:
@@ -45,7 +45,7 @@ def has_started(record: dict[str, Any], seen: int) -> bool:
     return bool(moved) and first + ticks <= seen <= last + ticks + 1
 
 
-def estimate(record: dict[str, Any]) -> None:
+def estimate(record: Record) -> None:
     """For an init that is hidden from us, its creator: it has begun after us and before now."""
     ours = proc.stat_of(posix.getpid())
     record["startedAfter"] = ours[1] if ours else 0

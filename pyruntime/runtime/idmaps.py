@@ -18,9 +18,9 @@ from pyruntime.lib.files import read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyruntime.spec.types import IDMapping
 
-    Mappings = list[dict[str, Any]]
+    Mappings = list[IDMapping]
 
 # /run/wrappers: where NixOS keeps set-uid programs. Only the administrator can write to any of them.
 DIRECTORIES = (

@@ -9,11 +9,14 @@ from __future__ import annotations
 import fcntl
 import posix
 import select
+from errno import EACCES, EBUSY, ENODEV, EOPNOTSUPP
 
 from pyruntime.errors import InternalError, KernelError, StepError, UsageError, strerror
 from pyruntime.features import namespaces
 from pyruntime.kernel import calls
+from pyruntime.kernel.native import lib
 from pyruntime.lib import proc
+from pyruntime.lib.proc import SIGKILL
 from pyruntime.plan import moments
 from pyruntime.plan.tape import Tape
 from pyruntime.runtime import channel
@@ -22,15 +25,14 @@ from pyruntime.runtime.interruption import Held
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from pyruntime.features.site import Site
     from pyruntime.lib.log import Log
     from pyruntime.plan.step import Step
     from pyruntime.runtime.host import Host
+    from pyruntime.spec.types import Config
 
-CAP_SYS_ADMIN, CAP_SYS_NICE = 21, 23
-EACCES, EBUSY, ENODEV, EOPNOTSUPP = 13, 16, 19, 95
+CAP_SYS_ADMIN, CAP_SYS_NICE = lib.CAP_SYS_ADMIN, lib.CAP_SYS_NICE
 BEFORE_SPAWN = (moments.CGROUP, moments.SOURCES, moments.SPAWN)
 CLONES = (moments.CLONE, moments.LATE_CLONE)
 STAGE_ENDS_MS = 1000
@@ -299,7 +301,7 @@ def check_preserved(count: int) -> tuple[int, ...]:
     return tuple(gaps)
 
 
-def look_around(site: Site, spec: dict[str, Any]) -> None:
+def look_around(site: Site, spec: Config) -> None:
     """Fills in what the plan must know of this process and this host."""
     site.capabilities = calls.permitted_capabilities()
     site.privileged = bool(site.capabilities >> CAP_SYS_ADMIN & 1)
@@ -308,11 +310,11 @@ def look_around(site: Site, spec: dict[str, Any]) -> None:
     site.may_nice = bool(site.capabilities >> CAP_SYS_NICE & 1) and not site.in_user_namespace
     site.last_capability = proc.last_capability()
     site.machine = posix.uname().machine
-    process = spec.get("process") or {}
+    process = spec.get("process", {})
     if (
         process.get("apparmorProfile")
         or process.get("selinuxLabel")
-        or (spec.get("linux") or {}).get("mountLabel")
+        or spec.get("linux", {}).get("mountLabel")
     ):
         from pyruntime.runtime import lsm
 
@@ -338,7 +340,7 @@ def _end(pid: int) -> None:
     """A child of ours that nobody waited for; no other process is hit."""
     try:
         posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
-        posix.kill(pid, 9)
+        posix.kill(pid, SIGKILL)
         posix.waitpid(pid, 0)
     except (ProcessLookupError, ChildProcessError):
         pass

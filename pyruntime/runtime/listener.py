@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket
 import posix
+from errno import EAGAIN, EPERM, ETIMEDOUT
 
 from pyruntime.errors import StepError, strerror
 from pyruntime.kernel import calls
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 POINTER = "/linux/seccomp/listenerPath"
 DESCRIPTOR = "seccompFd"  # its name in the specification
-EPERM, EAGAIN, ETIMEDOUT = 1, 11, 110
 
 
 def hand_over(host: Host, path: str, metadata: str | None) -> None:

@@ -24,7 +24,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Mappings = list[dict[str, Any]]
+    from pyruntime.spec.types import IDMapping
+
+    Mappings = list[IDMapping]
 
 TAPE_FD, SOCKET_FD = 3, 4
 

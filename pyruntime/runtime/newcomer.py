@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.lib.log import Log
+    from pyruntime.spec.types import Config
 
 WALLS = (
     "capabilities",
@@ -63,10 +64,13 @@ class ExecRequest:
         self.ignore_paused = False
 
 
-def config_for(request: ExecRequest, config: dict[str, Any]) -> dict[str, Any]:
+def config_for(request: ExecRequest, config: Config) -> Config:
     """The container's config with the new process in the place of its own; BundleError lists what is wrong with it."""
     if request.process_file is None:
-        result = {**config, "process": _changed(request, config.get("process") or {"cwd": "/"})}
+        result: Config = {
+            **config,
+            "process": _changed(request, config.get("process", {"cwd": "/"})),
+        }
         findings = list(features.exec_rules(result))
         if findings:
             rows = [(pointer, why, "") for pointer, why in findings]
@@ -77,7 +81,7 @@ def config_for(request: ExecRequest, config: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _changed(request: ExecRequest, process: dict[str, Any]) -> dict[str, Any]:
+def _changed(request: ExecRequest, process: Any) -> Any:
     """Flag by flag what runc changes."""
     changed = {**process, "args": request.args, "terminal": request.terminal}
     changed["user"] = user = dict(process.get("user") or {})
@@ -114,14 +118,15 @@ def _granted(sets: dict[str, list[str]], more: list[str]) -> dict[str, list[str]
     return result
 
 
-def _from_file(request: ExecRequest, config: dict[str, Any]) -> dict[str, Any]:
+def _from_file(request: ExecRequest, config: Config) -> Any:
     path = request.process_file or ""
     where = f"process file `{path}`"
-    own = config.get("process") or {}
+    own: Any = config.get("process", {})
     walls = {name: own[name] for name in WALLS if name in own}
 
-    def rules(process: dict[str, Any]) -> Any:
-        return features.exec_rules({**config, "process": {**walls, **process}})
+    def rules(process: Any) -> Any:
+        process = {**walls, **process}
+        return features.exec_rules({**config, "process": process})
 
     try:
         process: dict[str, Any] = load.parse(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import posix
 
 from pyruntime.errors import StepError, strerror
+from pyruntime.lib.files import S_IFDIR, S_IFMT, S_IFREG, S_IFSOCK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.runtime.host import Host
 
 FLAGS = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
-_TYPE_MASK, _REGULAR, _DIRECTORY, _SOCKET = 0o170000, 0o100000, 0o040000, 0o140000
 
 
 def write_pid_file(path: str, pid: int, host: Host | None = None) -> None:
@@ -30,13 +30,13 @@ def write_pid_file(path: str, pid: int, host: Host | None = None) -> None:
 
 def _is_special(path: str) -> bool:
     try:
-        return posix.stat(path).st_mode & _TYPE_MASK not in (_REGULAR, _DIRECTORY)
+        return posix.stat(path).st_mode & S_IFMT not in (S_IFREG, S_IFDIR)
     except OSError:
         return False
 
 
 def _write_into(path: str, digits: bytes) -> None:
-    if posix.stat(path).st_mode & _TYPE_MASK == _SOCKET:
+    if posix.stat(path).st_mode & S_IFMT == S_IFSOCK:
         from pyruntime.runtime.console import connect
 
         sock = connect(path)

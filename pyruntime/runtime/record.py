@@ -1,11 +1,4 @@
-"""The state record of a container: what create writes and every other verb reads.
-
-{"format", "ociVersion", "id", "bundle", "rootfs", "status": creating|created|starting|running, "pid", "startTime"
-(clock ticks since boot), "pidfdInode" (Linux 6.9: the process's own), "clockOffset" (nanoseconds the creator's time
-namespace adds to the time since boot), "bootId", "initExe": [st_dev, st_ino] of the init's memfd, "created" (RFC 3339), "uid",
-"annotations", "cgroup" (opaque, of pyruntime.cgroup), "pidNamespace": has one of its own, "keyring": has a session keyring
-of its own, "process": config.json has one, without which start is refused}
-"""
+"""Makes the state record of a container; its shape is plan/record.py."""
 
 from __future__ import annotations
 
@@ -13,17 +6,15 @@ import posix
 import time
 
 from pyruntime.lib import proc
+from pyruntime.runtime.store import FORMAT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyruntime.plan.record import Record
+    from pyruntime.spec.types import Config
 
-FORMAT = 1
 
-
-def new_record(
-    container_id: str, bundle: str, rootfs: str, spec: dict[str, Any], version: str
-) -> dict[str, Any]:
+def new_record(container_id: str, bundle: str, rootfs: str, spec: Config, version: str) -> Record:
     """A record of status `creating`, before anything exists."""
     return {
         "format": FORMAT,

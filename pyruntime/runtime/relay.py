@@ -5,6 +5,7 @@ from __future__ import annotations
 import _signal
 import posix
 import select
+from errno import EIO
 
 from pyruntime.errors import KernelError, StepError, strerror
 from pyruntime.kernel import calls
@@ -23,7 +24,6 @@ UNCATCHABLE = (_signal.SIGKILL, _signal.SIGSTOP)
 # What the kernel sends a background job that uses its terminal: it stops, as any job does. And what a write of ours that
 # fails would raise: ignored from the start (native/launcher).
 DEFAULT = (_signal.SIGTTIN, _signal.SIGTTOU, _signal.SIGPIPE, _signal.SIGXFSZ)
-EIO = 5
 AT_THE_END = 1 << 18  # bytes: more than a pty or a pipe holds
 _IN = select.POLLIN | select.POLLHUP | select.POLLERR
 _OUT = select.POLLOUT | select.POLLHUP | select.POLLERR

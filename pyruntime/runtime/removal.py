@@ -12,10 +12,10 @@ from pyruntime.runtime.store import MAX_RECORD_BYTES, Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyruntime.lib.log import Log
+    from pyruntime.plan.record import Record
     from pyruntime.runtime.store import Entry
+    from pyruntime.spec.types import Hooks
 
 
 def delete(root: str, container_id: str, log: Log, *, force: bool) -> None:
@@ -61,8 +61,8 @@ def _delete_locked(entry: Entry, log: Log, *, force: bool) -> None:
         )
     if now != "stopped":
         ending.end(record)
-    config = _config_of(entry, log)
-    destroy(entry, record, config, log, force=force)
+    configured = _hooks_of(entry, log)
+    destroy(entry, record, configured, log, force=force)
 
 
 def _end_named(entry: Entry) -> None:
@@ -75,7 +75,8 @@ def _end_named(entry: Entry) -> None:
         return
     pid, start = record.get("pid"), record.get("startTime")
     if type(pid) is int and 1 < pid < 1 << 22 and type(start) is int and "bootId" in record:
-        ending.end({"id": entry.id, "pid": pid, "startTime": start, "bootId": record["bootId"]})
+        known = {"id": entry.id, "pid": pid, "startTime": start, "bootId": record["bootId"]}
+        ending.end(known)  # type: ignore[arg-type]  # what is left of the record names the process
 
 
 def _is_in_hooks(entry: Entry) -> bool:
@@ -84,10 +85,10 @@ def _is_in_hooks(entry: Entry) -> bool:
     return interlude.is_on(entry)
 
 
-def _config_of(entry: Entry, log: Log) -> dict[str, Any]:
+def _hooks_of(entry: Entry, log: Log) -> Hooks:
     """The saved configuration as far as delete needs it: its poststop hooks."""
     try:
-        return entry.config() if entry.has_hooks("poststop") else {}
+        return entry.config().get("hooks", {}) if entry.has_hooks("poststop") else {}
     except FileNotFoundError:
         return {}  # killed before it was saved
     except errors.StateError as error:
@@ -106,8 +107,8 @@ def _end_quietly(entry: Entry) -> None:
 
 def destroy(
     entry: Entry,
-    record: dict[str, Any],
-    config: dict[str, Any],
+    record: Record,
+    configured: Hooks,
     log: Log | None = None,
     *,
     force: bool = False,
@@ -124,16 +125,15 @@ def destroy(
     _release(entry, record, log, force=force)
     entry.remove()
     entry.unlock()
-    configured = (config.get("hooks") or {}).get("poststop")
-    if configured:
+    if configured.get("poststop"):
         from pyruntime.runtime import hooks
 
         # A failure is a warning, and the others still run (runtime.md, Lifecycle 14).
-        for failure in hooks.run_all("poststop", configured, record, "stopped"):
+        for failure in hooks.run_all("poststop", configured["poststop"], record, "stopped"):
             log.warning(failure.message)
 
 
-def _release(entry: Entry, record: dict[str, Any] | None, log: Log, *, force: bool) -> None:
+def _release(entry: Entry, record: Record | None, log: Log, *, force: bool) -> None:
     kinds: set[str] = set()
     try:
         created = record is not None and record["status"] != "creating"

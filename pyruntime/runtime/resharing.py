@@ -7,6 +7,7 @@ alone. Where a group is shared (closID), the lines are changed for all who share
 from __future__ import annotations
 
 import posix
+from errno import ENOENT, ESRCH
 
 from pyruntime import resctrl
 from pyruntime.cgroup import driver
@@ -15,11 +16,10 @@ from pyruntime.features import intel_rdt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from pyruntime.plan.record import Record
     from pyruntime.runtime.store import Entry
+    from pyruntime.spec.types import Config, LinuxIntelRdt
 
-ENOENT, ESRCH = 2, 3
 ROUNDS = 16
 # Key of linux.intelRdt: who can do it, in runc's words, and the resources whose directory in info/ tells.
 NEEDS = {
@@ -31,15 +31,15 @@ NEEDS = {
 class Resharing:
     """One change: `apply` may be taken back by `undo` until the caller has kept the configuration."""
 
-    def __init__(self, entry: Entry, config: dict[str, Any], wanted: dict[str, str]) -> None:
+    def __init__(self, entry: Entry, config: Config, wanted: LinuxIntelRdt) -> None:
         self.entry = entry
         self.wanted = wanted
-        self.before: dict[str, Any] | None = config["linux"].get("intelRdt")
+        self.before: LinuxIntelRdt | None = config["linux"].get("intelRdt")
         self.name, _ = intel_rdt.groups_of(self.before or {}, entry.id)
         self.made = False
         self.old: list[str] = []
 
-    def apply(self, record: dict[str, Any]) -> None:
+    def apply(self, record: Record) -> None:
         """StepError, UnsupportedError; nothing is changed then."""
         with _enabled(self.wanted) as groups:
             lines = intel_rdt.lines(self.wanted)
@@ -84,7 +84,7 @@ class Resharing:
             groups.write_schemata(self.name, self.old)
 
 
-def _enabled(wanted: dict[str, str]) -> resctrl.Groups:
+def _enabled(wanted: LinuxIntelRdt) -> resctrl.Groups:
     """The file system, if it has what is asked for."""
     groups = resctrl.need()
     for key in wanted:
@@ -95,7 +95,7 @@ def _enabled(wanted: dict[str, str]) -> resctrl.Groups:
     return groups
 
 
-def _assign_all(groups: resctrl.Groups, name: str, record: dict[str, Any]) -> None:
+def _assign_all(groups: resctrl.Groups, name: str, record: Record) -> None:
     """Every thread of every process; what is started meanwhile is in its parent's group or found by the next round."""
     moved: set[int] = set()
     for _ in range(ROUNDS):

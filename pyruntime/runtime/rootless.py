@@ -12,11 +12,13 @@ the further ids fill the rest. runc refuses it.
 from __future__ import annotations
 
 import posix
+from errno import EPERM
 
 from pyruntime.errors import SpecError, StepError
 from pyruntime.features import users
 from pyruntime.features.namespaces import is_unmapped
 from pyruntime.kernel import calls
+from pyruntime.kernel.native import lib
 from pyruntime.lib import jsondoor, subids
 from pyruntime.runtime import idmaps
 
@@ -26,18 +28,19 @@ if TYPE_CHECKING:
 
     from pyruntime.lib.log import Log
     from pyruntime.runtime.request import CreateRequest
+    from pyruntime.spec.types import Config
 
 FLAG = "--map-root-user"
 MOST_LINES = 340  # of a map; user_namespaces(7)
 POINTER = "/linux/namespaces"
-CAPABILITIES = {"uid": 7, "gid": 6}  # CAP_SETUID, CAP_SETGID: who has them needs no mapping program
-EPERM = 1
+CAPABILITIES = {"uid": lib.CAP_SETUID, "gid": lib.CAP_SETGID}
+"""What spares the caller the mapping program."""
 
 Range = tuple[int, int]
 """(first id, one beyond the last)"""
 
 
-def prepare(spec: dict[str, Any], data: bytes, request: CreateRequest) -> bytes:
+def prepare(spec: Config, data: bytes, request: CreateRequest) -> bytes:
     """For a caller without CAP_SYS_ADMIN: sees to a user namespace, in `spec` and in the bytes that are saved for
     `exec`, which are returned. StepError when neither config.json nor the flag asks for one."""
     linux = spec.setdefault("linux", {})
@@ -58,9 +61,9 @@ def prepare(spec: dict[str, Any], data: bytes, request: CreateRequest) -> bytes:
     return jsondoor.dumps(spec).encode()
 
 
-def _with_maps(spec: dict[str, Any], request: CreateRequest) -> bytes:
-    user = (spec.get("process") or {}).get("user") or {}
-    place = {kind: user.get(kind) or 0 for kind in ("uid", "gid")}
+def _with_maps(spec: Config, request: CreateRequest) -> bytes:
+    user = spec.get("process", {}).get("user", {})
+    place = {"uid": user.get("uid", 0), "gid": user.get("gid", 0)}
     told = _map(spec, place, request.log, "a config without mappings")
     request.log.warning(
         f"{POINTER}: a new user namespace without mappings gets these, inside = outside: {told}"
@@ -68,13 +71,14 @@ def _with_maps(spec: dict[str, Any], request: CreateRequest) -> bytes:
     return jsondoor.dumps(spec).encode()
 
 
-def _map(spec: dict[str, Any], place: dict[str, int], log: Log, asked: str) -> str:
+def _map(spec: Config, place: dict[str, int], log: Log, asked: str) -> str:
     """Puts mappings with the caller at that place into the config, and tells them."""
     told = []
+    linux: Any = spec["linux"]
     for kind, own in (("uid", posix.geteuid()), ("gid", posix.getegid())):
         ranges = _usable(kind, log)
         rows = mappings(own, ranges, place[kind] if ranges else 0)
-        spec["linux"][f"{kind}Mappings"] = rows
+        linux[f"{kind}Mappings"] = rows
         told += [f"{kind} {_shown(row)}" for row in rows]
     findings = [(pointer, why, "") for pointer, why in users.rules(spec)]
     if findings:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.lib.log import Log
+    from pyruntime.plan.record import Record
 
 NET_DEV_BYTES = 1 << 20
 LOOPBACK = b"lo"
@@ -132,7 +133,7 @@ class Row:
 
     __slots__ = ("name", "pid", "init", "_glance", "_has_network", "_before")
 
-    def __init__(self, record: dict[str, Any], init: int, mounts: Mounts) -> None:
+    def __init__(self, record: Record, init: int, mounts: Mounts) -> None:
         self.name: str = record["id"]
         self.pid: int = record["pid"]
         self.init = init

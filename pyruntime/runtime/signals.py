@@ -11,9 +11,8 @@ from pyruntime.runtime.status import is_alive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from pyruntime.plan.record import Record
 
-KILL = 9
 LAST = 64
 # No real-time names, as in runc: their numbers depend on the C library of whoever counts.
 NAMES = (
@@ -33,7 +32,7 @@ def parse(word: str) -> int:
     raise errors.PyruntimeError(f'unknown signal "{word}"')
 
 
-def open_init(record: dict[str, Any]) -> int:
+def open_init(record: Record) -> int:
     """A pidfd of the container's init, ours to close; WrongStatus if it has ended.
 
     First the descriptor, then the proof: from then on the number cannot become somebody else's (R-30).
@@ -46,12 +45,12 @@ def open_init(record: dict[str, Any]) -> int:
     raise not_running(record)
 
 
-def open_process(record: dict[str, Any]) -> int:
+def open_process(record: Record) -> int:
     """A pidfd of whoever has the init's number now, -1 for nobody; it is the caller's to prove who that is."""
     return proc.open_pidfd(record["pid"]) if record["pid"] else -1
 
 
-def send(pidfd: int, number: int, record: dict[str, Any]) -> None:
+def send(pidfd: int, number: int, record: Record) -> None:
     """To the process behind a descriptor of open_init; WrongStatus if it has ended meanwhile."""
     try:
         _signal.pidfd_send_signal(pidfd, number)
@@ -59,6 +58,6 @@ def send(pidfd: int, number: int, record: dict[str, Any]) -> None:
         raise not_running(record) from None
 
 
-def not_running(record: dict[str, Any]) -> errors.WrongStatus:
+def not_running(record: Record) -> errors.WrongStatus:
     """The refusal engines take for `already ended`."""
     return errors.WrongStatus(record["id"], errors.WORDS["not running"])

@@ -13,6 +13,7 @@ import select
 from _struct import Struct
 
 from pyruntime import errors
+from pyruntime.lib.files import S_IFIFO, S_IFMT
 from pyruntime.runtime import signals, status
 from pyruntime.runtime.store import FIFOS
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.lib.log import Log
+    from pyruntime.plan.record import Record
     from pyruntime.runtime.store import Entry
 
 # native/init/tape.h: type, 0, step, errno, length of the text that follows.
@@ -28,10 +30,9 @@ HEADER = Struct("<BBHiI")
 MAX_TEXT = 1024
 NO_PROCESS = "config.json has no process to start (/process)"
 ABOUT_TO_EXEC, FAILED = ord("X"), ord("E")
-_FIFO, _TYPE_MASK = 0o010000, 0o170000
 
 
-def check(record: dict[str, Any], now: str) -> None:
+def check(record: Record, now: str) -> None:
     """Only what is `created` can be started."""
     if now == "stopped":
         raise errors.WrongStatus(record["id"], errors.WORDS["start stopped"])
@@ -43,7 +44,7 @@ def check(record: dict[str, Any], now: str) -> None:
         raise errors.WrongStatus(record["id"], NO_PROCESS)
 
 
-def start(entry: Entry, record: dict[str, Any], log: Log) -> None:
+def start(entry: Entry, record: Record, log: Log) -> None:
     """Returns when the program runs and its poststart hooks have run; the caller holds the lock, which is given back
     while hooks run and, with NOTIFY_SOCKET in our environment, while we wait for the program's word.
 
@@ -108,13 +109,13 @@ def _open_fifo(entry: Entry, name: str, way: int) -> int:
         raise errors.StepError(
             f"{entry.path}/{name}: {errors.strerror(error.errno or 0)}"
         ) from error
-    if posix.fstat(fd).st_mode & _TYPE_MASK != _FIFO:
+    if posix.fstat(fd).st_mode & S_IFMT != S_IFIFO:
         posix.close(fd)
         raise errors.StepError(f"{entry.path}/{name}: not a fifo")
     return fd
 
 
-def _follow(report: int, init: int, entry: Entry, record: dict[str, Any]) -> None:
+def _follow(report: int, init: int, entry: Entry, record: Record) -> None:
     """Reads the reports to their end."""
     poll = select.poll()
     poll.register(report, select.POLLIN)
@@ -157,7 +158,8 @@ def _failure(entry: Entry, step: int, number: int, text: bytes) -> Exception:
     config = entry.config()
     if pointer.startswith("/hooks/"):
         _, _, kind, index = pointer.split("/")
-        hook = config["hooks"][kind][int(index)]
+        configured: Any = config["hooks"]
+        hook = configured[kind][int(index)]
         timeout = float(hook.get("timeout") or 0)
         return hook_failure(kind, int(index), hook["path"], timeout, number, text)
     if pointer.startswith("/process/args"):
@@ -165,7 +167,7 @@ def _failure(entry: Entry, step: int, number: int, text: bytes) -> Exception:
     return errors.StepError(f"{what}: {errors.strerror(number)}", pointer, "container", number)
 
 
-def _silent_end(record: dict[str, Any]) -> Exception:
+def _silent_end(record: Record) -> Exception:
     from pyruntime.runtime.ends import out_of_memory, was_oom_killed
 
     if was_oom_killed(record):
@@ -175,7 +177,7 @@ def _silent_end(record: dict[str, Any]) -> Exception:
     )
 
 
-def _settle(entry: Entry, record: dict[str, Any], log: Log) -> None:
+def _settle(entry: Entry, record: Record, log: Log) -> None:
     """The program runs: what is written down now only saves the next verbs a look."""
     record["status"] = "running"
     try:
@@ -185,7 +187,7 @@ def _settle(entry: Entry, record: dict[str, Any], log: Log) -> None:
         log.debug(f"{entry.path}: {error}")
 
 
-def _run_poststart(entry: Entry, record: dict[str, Any]) -> None:
+def _run_poststart(entry: Entry, record: Record) -> None:
     """A failure ends the container and is start's error (runtime.md, Lifecycle 9)."""
     configured = (entry.config().get("hooks") or {}).get("poststart")
     if not configured:

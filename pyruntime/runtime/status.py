@@ -15,10 +15,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyruntime.plan.record import Record
     from pyruntime.runtime.store import Entry
 
 
-def status(record: dict[str, Any], entry: Entry) -> str:
+def status(record: Record, entry: Entry) -> str:
     """creating, created, running, paused or stopped."""
     recorded = record["status"]
     if not is_alive(record):
@@ -32,7 +33,7 @@ def status(record: dict[str, Any], entry: Entry) -> str:
     return str(recorded)
 
 
-def _is_waiting(record: dict[str, Any]) -> bool:
+def _is_waiting(record: Record) -> bool:
     """An ordinary user may not see which program the init is, for it cannot be looked into; of the container's own
     program he may, if its main thread still runs."""
     try:
@@ -44,7 +45,7 @@ def _is_waiting(record: dict[str, Any]) -> bool:
     return found == list(record["initExe"])
 
 
-def is_alive(record: dict[str, Any]) -> bool:
+def is_alive(record: Record) -> bool:
     """Whether the init, or the program it became, still runs."""
     pid = record["pid"]
     if pid == 0:
@@ -66,7 +67,7 @@ def is_alive(record: dict[str, Any]) -> bool:
         posix.close(fd)
 
 
-def is_of_this_boot(record: dict[str, Any]) -> bool:
+def is_of_this_boot(record: Record) -> bool:
     """A procfs of processes alone (subset=pid) does not say which boot this is."""
     try:
         return bool(record["bootId"] == proc.boot_id())
@@ -74,7 +75,7 @@ def is_of_this_boot(record: dict[str, Any]) -> bool:
         return True
 
 
-def is_frozen(record: dict[str, Any]) -> bool:
+def is_frozen(record: Record) -> bool:
     if not record.get("cgroup"):
         return False
     from pyruntime.cgroup import frozen
@@ -82,7 +83,7 @@ def is_frozen(record: dict[str, Any]) -> bool:
     return frozen.is_frozen(record["cgroup"])
 
 
-def holds_back(record: dict[str, Any]) -> bool:
+def holds_back(record: Record) -> bool:
     """Whether SIGKILL may have to wait for a thaw."""
     if not record.get("cgroup"):
         return False
@@ -91,7 +92,7 @@ def holds_back(record: dict[str, Any]) -> bool:
     return frozen.holds_back(record["cgroup"])
 
 
-def document(record: dict[str, Any], now: str) -> dict[str, Any]:
+def document(record: Record, now: str) -> dict[str, Any]:
     """The state as runc prints it (runtime.md, State; the rest is runc's): same fields, same order."""
     state: dict[str, Any] = {
         "ociVersion": record["ociVersion"],

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from pyruntime.plan.record import Record
+    from pyruntime.spec.types import Config
+
 DEFAULT_ROOT = "/run/pyruntime"
 FORMAT = 1
 MAX_RECORD_BYTES = 32 << 20  # the annotations of a config.json of the largest size, escaped
@@ -34,11 +37,11 @@ _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLO
 _ID_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.")
 _TOMBSTONE = "~"  # no letter of an id
 _STATUSES = ("creating", "created", "starting", "running")
-_FIELDS = (
+FIELDS = (
     ("id", str), ("bundle", str), ("rootfs", str), ("created", str), ("bootId", str), ("ociVersion", str),
     ("pid", int), ("startTime", int), ("uid", int), ("annotations", dict), ("initExe", list), ("pidNamespace", bool),
 )  # fmt: skip
-_LATER_FIELDS = ("pidfdInode", "clockOffset", "startedAfter")
+LATER_FIELDS = ("pidfdInode", "clockOffset", "startedAfter")
 
 
 def default_root() -> str:
@@ -259,7 +262,7 @@ class Entry:
         fcntl.flock(self.fd, fcntl.LOCK_UN)
         return False
 
-    def read_record(self) -> dict[str, Any]:
+    def read_record(self) -> Record:
         """The record, proved to be sound; ContainerError says what is wrong with it."""
         try:
             record = jsondoor.loads(files.read_file("state.json", MAX_RECORD_BYTES, self.fd))
@@ -274,12 +277,12 @@ class Entry:
         found = record.get("format")
         if found != FORMAT:
             self._refuse_foreign(found)
-        for name, kind in _FIELDS:
+        for name, kind in FIELDS:
             if record.get(name).__class__ is not kind:
                 self._damaged(f"`{name}` is missing or wrong")
         if record["id"] != self.id:
             self._damaged("it is another container's")
-        for name in _LATER_FIELDS:
+        for name in LATER_FIELDS:
             if record.get(name, 0).__class__ is not int:
                 self._damaged(f"`{name}` is wrong")
         if not _are_groups(record.get("cgroup")):
@@ -288,7 +291,7 @@ class Entry:
             self._damaged("`status` is missing or wrong")
         if record["pid"] != 0 and not 1 < record["pid"] < 1 << 22:
             self._damaged("`pid` is not a process")
-        return record
+        return record  # type: ignore[return-value]  # proved above
 
     def _refuse_foreign(self, version: Any) -> NoReturn:
         """Not of this version, or another program's, unless what we had made is listed beside it."""
@@ -303,7 +306,7 @@ class Entry:
     def _damaged(self, why: str) -> NoReturn:
         raise errors.StateError(self.id, f"{self.path}/state.json is damaged: {why}")
 
-    def write_record(self, record: dict[str, Any]) -> None:
+    def write_record(self, record: Record) -> None:
         self._write(files.write_atomic, "state.json", record)
 
     def note(self, holding: dict[str, Any]) -> None:
@@ -324,24 +327,22 @@ class Entry:
         """The bytes as they were read from the bundle."""
         self._write(files.write_new, "config.json", data)
 
-    def next_config(self, config: dict[str, Any]) -> files.Replacement:
+    def next_config(self, config: Config) -> files.Replacement:
         """Around a change of the container itself, that is by `update`."""
-        replacement: files.Replacement = self._write(files.Replacement, "config.json", config)
-        return replacement
+        return self._write(files.Replacement, "config.json", config)  # type: ignore[no-any-return]
 
     def config_bytes(self) -> bytes:
         return files.read_file("config.json", MAX_RECORD_BYTES, self.fd)
 
     def has_hooks(self, kind: str, data: bytes | None = None) -> bool:
         """Whether config() may hold hooks of a kind: a look at its bytes spares most verbs the parsing."""
-        if data is None:
-            data = self.config_bytes()
+        data = self.config_bytes() if data is None else data
         return f'"{kind}"'.encode() in data or b"\\u" in data  # a key may be written with escapes
 
-    def config(self) -> dict[str, Any]:
-        return self._document("config.json", self.config_bytes())
+    def config(self) -> Config:
+        return self._document("config.json", self.config_bytes())  # type: ignore[no-any-return]
 
-    def _document(self, name: str, data: bytes) -> dict[str, Any]:
+    def _document(self, name: str, data: bytes) -> Any:
         try:
             found = jsondoor.loads_spec(data)
             why = "" if isinstance(found, dict) else "not an object"
@@ -360,7 +361,7 @@ class Entry:
             data = files.read_file("steps.json", MAX_RECORD_BYTES, self.fd)
         except FileNotFoundError:
             return {}
-        return self._document("steps.json", data)
+        return self._document("steps.json", data)  # type: ignore[no-any-return]
 
     def make_fifos(self) -> tuple[int, int]:
         """(start, report) for the init, each open for both ways, so that neither ever blocks on opening."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import posix
 
+from pyruntime.lib.files import S_IFMT, S_IFREG, S_IFSOCK
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 BLOCK = 65536  # bytes
 PIPE_BUF = 4096  # bytes: what a pipe that poll(2) calls writable takes without waiting
-_TYPE_MASK, _REGULAR, _SOCKET, _DIRECTORY = 0o170000, 0o100000, 0o140000, 0o040000
 
 
 class Sink:
@@ -26,12 +27,12 @@ class Sink:
         self.fd = fd
         self._socket: Any = None
         self._own, self._most = False, BLOCK
-        kind = posix.fstat(fd).st_mode & _TYPE_MASK
-        if kind == _SOCKET:
+        kind = posix.fstat(fd).st_mode & S_IFMT
+        if kind == S_IFSOCK:
             import _socket
 
             self._socket = _socket.socket(fileno=posix.dup(fd))
-        elif kind != _REGULAR:
+        elif kind != S_IFREG:
             try:
                 flags = posix.O_WRONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
                 self.fd, self._own = posix.open(f"/proc/self/fd/{fd}", flags), True

@@ -15,33 +15,35 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.lib.log import Log
+    from pyruntime.plan.record import Record
     from pyruntime.runtime.resharing import Resharing
     from pyruntime.runtime.store import Entry
+    from pyruntime.spec.types import LinuxIntelRdt
 
 
 # Of which zero is a value, as the controllers take it.
 ZEROS = ("cpu/burst", "cpu/idle", "pids/limit")
 
 
-def check(resources: dict[str, Any], rdt: dict[str, str]) -> None:
+def check(resources: dict[str, Any], rdt: Any) -> None:
     """BundleError with every mistake that can be seen without the container."""
     findings = list(driver.rules(resources, changing=True))
     if rdt:
         from pyruntime.features import intel_rdt
 
-        findings += intel_rdt.rules({"linux": {"intelRdt": rdt}})
+        findings += intel_rdt.rules({"ociVersion": "", "linux": {"intelRdt": rdt}})
     if findings:
         raise errors.BundleError(
             errors.list_findings([(pointer, why, "") for pointer, why in findings], "the resources")
         )
 
 
-def reach(record: dict[str, Any]) -> None:
+def reach(record: Record) -> None:
     """Before anything has an effect: into the full interpreter, if systemd has to be talked to."""
     driver.reach_for(record.get("cgroup"))
 
 
-def update(entry: Entry, resources: dict[str, Any], rdt: dict[str, str], log: Log) -> None:
+def update(entry: Entry, resources: dict[str, Any], rdt: LinuxIntelRdt, log: Log) -> None:
     """Changes what `resources` asks for, and with `rdt` these properties of linux.intelRdt; the caller holds the
     lock."""
     record = entry.read_record()
@@ -52,7 +54,7 @@ def update(entry: Entry, resources: dict[str, Any], rdt: dict[str, str], log: Lo
             "a container without a cgroup of its own has no limits to update"
         )
     config = entry.config()
-    linux = config.setdefault("linux", {})
+    linux: Any = config.setdefault("linux", {})
     before = linux.get("resources") or {}
     wanted, warnings = driver.effective(resources, record["cgroup"]["mode"])
     for text in warnings:
@@ -69,7 +71,7 @@ def update(entry: Entry, resources: dict[str, Any], rdt: dict[str, str], log: Lo
 
 
 def _change(
-    record: dict[str, Any], wanted: dict[str, Any], before: dict[str, Any], shares: Resharing | None
+    record: Record, wanted: dict[str, Any], before: dict[str, Any], shares: Resharing | None
 ) -> None:
     """All of it or nothing."""
     if shares is not None:

@@ -11,22 +11,23 @@ import posix
 
 from pyruntime.errors import WORDS, BundleError, SpecError, strerror
 from pyruntime.lib import jsondoor
+from pyruntime.lib.files import S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK
 from pyruntime.spec import check, rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from pyruntime.spec.check import Finding
 
-    Document = dict[str, object]
+    Document = Any
     Rules = Callable[[Document], Iterable[tuple[str, str]]]
 
 NAME = "config.json"
 MAX_BYTES = 16 << 20
 _CHUNK = 1 << 20
 _FLAGS = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
-_TYPE_MASK, _REGULAR, _PIPE, _SOCKET = 0o170000, 0o100000, 0o010000, 0o140000
 
 
 def read_config(bundle_fd: int) -> bytes:
@@ -37,7 +38,7 @@ def read_config(bundle_fd: int) -> bytes:
         raise BundleError(WORDS["no config"]) from None
     except OSError as error:
         raise BundleError(f"open {NAME}: {strerror(error.errno or 0)}") from None
-    return _read(fd, NAME, (_REGULAR,))
+    return _read(fd, NAME, (S_IFREG,))
 
 
 def read_file(path: str, where: str) -> bytes:
@@ -47,20 +48,20 @@ def read_file(path: str, where: str) -> bytes:
     except OSError as error:
         raise BundleError(f"open {where}: {strerror(error.errno or 0)}") from None
     posix.set_blocking(fd, True)  # a pipe's writer may need a moment; without one it ends at once
-    return _read(fd, where, (_REGULAR, _PIPE))
+    return _read(fd, where, (S_IFREG, S_IFIFO))
 
 
 def read_stdin(where: str) -> bytes:
     """The bytes somebody pipes or redirects to us; a terminal would be waited for and is refused."""
     if posix.isatty(0):
         raise BundleError(f"read {where}: it is a terminal")
-    return _read(posix.dup(0), where, (_REGULAR, _PIPE, _SOCKET))
+    return _read(posix.dup(0), where, (S_IFREG, S_IFIFO, S_IFSOCK))
 
 
 def _read(fd: int, where: str, kinds: tuple[int, ...]) -> bytes:
     """All of it; `fd` is closed."""
     try:
-        if posix.fstat(fd).st_mode & _TYPE_MASK not in kinds:
+        if posix.fstat(fd).st_mode & S_IFMT not in kinds:
             raise BundleError(f"read {where}: not a regular file")
         return _read_bounded(fd, where)
     except OSError as error:
@@ -129,4 +130,4 @@ def parse(
         from pyruntime.spec.sentences import sort_key, with_runcs_words
 
         raise SpecError([with_runcs_words(row) for row in sorted(findings, key=sort_key)])
-    return document  # type: ignore[return-value]
+    return document

@@ -13,7 +13,7 @@ import struct
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -79,7 +79,7 @@ def pytest_configure() -> None:
     from pyruntime.kernel import native
 
     build()
-    native.lib = Foreign(native.lib)
+    native.lib = cast("Any", Foreign(native.lib))
     os.environ["INIT_COMMAND"] = f"{tool('qemu-aarch64-static')} {INIT}"
 
 

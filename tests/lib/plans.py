@@ -7,7 +7,7 @@ assert plan.calls("/hostname") == [("sethostname", b"web", 3)]
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pyruntime import features
 from pyruntime.cgroup import detect
@@ -18,6 +18,9 @@ from pyruntime.plan import step as steps
 from pyruntime.plan.step import At, Buffer, Pointers, Reg, Step
 from pyruntime.plan.tape import Tape
 from tests.lib import tapes
+
+if TYPE_CHECKING:
+    from pyruntime.spec.types import Config
 
 CALLS = {getattr(lib, name): name[3:] for name in dir(lib) if name.startswith("NR_")}
 
@@ -92,7 +95,7 @@ class Plan:
     def __init__(self, document: dict[str, Any], host: Site) -> None:
         self.spec = document
         self.site = host
-        self.steps: list[Step] = features.plan(document, host)
+        self.steps: list[Step] = features.plan(cast("Config", document), host)
 
     def at(self, moment: int) -> list[Step]:
         return [step for step in self.steps if step.moment == moment]
@@ -122,7 +125,7 @@ def executed(document: dict[str, Any] | None = None, **facts: Any) -> list[Step]
     host = Site("/b", "web", "/b/rootfs", joining=True)
     for name, value in {"join_count": 2, **facts}.items():
         setattr(host, name, value)
-    return features.plan_exec(spec() if document is None else document, host)
+    return features.plan_exec(cast("Config", spec() if document is None else document), host)
 
 
 def planned(document: dict[str, Any] | None = None, **facts: Any) -> Plan:
@@ -131,4 +134,4 @@ def planned(document: dict[str, Any] | None = None, **facts: Any) -> Plan:
 
 def findings(document: dict[str, Any]) -> dict[str, str]:
     """Pointer → why, of every rule of every feature."""
-    return dict(features.rules(document))
+    return dict(features.rules(cast("Config", document)))

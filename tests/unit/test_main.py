@@ -19,7 +19,7 @@ def main(argv):
     posix.write(1, repr([str(word) for word in words]).encode())
     return 300
 fake.main = main
-sys.modules["pyruntime.cli"] = types.ModuleType("pyruntime.cli")
+import pyruntime.cli
 sys.modules["pyruntime.cli.main"] = fake
 from pyruntime.__main__ import main
 main()

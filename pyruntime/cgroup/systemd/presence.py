@@ -6,15 +6,15 @@ import posix
 
 from pyruntime import errors
 from pyruntime.lib import handover
+from pyruntime.lib.files import S_IFDIR, S_IFMT
 
 # sd_booted(3)
 RUNNING = "/run/systemd/system"
-_DIRECTORY, _TYPE_MASK = 0o040000, 0o170000
 
 
 def is_running() -> bool:
     try:
-        return posix.lstat(RUNNING).st_mode & _TYPE_MASK == _DIRECTORY
+        return posix.lstat(RUNNING).st_mode & S_IFMT == S_IFDIR
     except OSError:
         return False
 

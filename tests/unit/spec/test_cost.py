@@ -14,10 +14,12 @@ from tests.unit.spec.cases import base
 HOT = {
     "__future__",
     "_json",
+    "errno",
     "posix",
     "pyruntime",
     "pyruntime.errors",
     "pyruntime.lib",
+    "pyruntime.lib.files",
     "pyruntime.lib.jsondoor",
     "pyruntime.spec",
     "pyruntime.spec._tables",
