@@ -26,6 +26,7 @@ VERBS = (
     "kill",
     "list",
     "pause",
+    "plan",
     "ps",
     "restore",
     "resume",

@@ -1,4 +1,4 @@
-"""`pause`: stands every process of the container still."""
+"""`pause`: freezes every process of the container."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.cli.main import Call
 
-VERB = Verb("stands all processes of the container still, until resume", (), "ID", 1)
+VERB = Verb("freezes all processes of the container until resume", (), "ID", 1)
 
 
 def run(call: Call) -> int:

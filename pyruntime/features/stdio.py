@@ -31,7 +31,8 @@ def own(spec: Config, site: Site) -> Iterator[Step]:
     by owner."""
     uid = spec["process"].get("user", {}).get("uid", 0)
     text = "own the pipes and files of stdio"
-    yield Step(moments.EXECUTION, "/process/user", text, _give(uid) if uid else [])
+    if uid:
+        yield Step(moments.EXECUTION, "/process/user", text, _give(uid))
     if site.has("user") and site.privileged:
         owner = host_uid(spec)
         if owner is not None:

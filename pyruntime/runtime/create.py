@@ -68,7 +68,7 @@ class Creation:
         if request.cgroup_manager == "systemd":
             driver.reach_systemd()
         unmapped = is_unmapped(self.spec.get("linux", {}))
-        if unmapped or not calls.permitted_capabilities() >> CAP_SYS_ADMIN & 1:
+        if unmapped or not (request.as_root or calls.permitted_capabilities() >> CAP_SYS_ADMIN & 1):
             from pyruntime.runtime import rootless
 
             self.data = rootless.prepare(self.spec, self.data, request)
@@ -102,7 +102,7 @@ class Creation:
             root = mountinfo.read_root()
             site.root_alone, site.root_places = root.alone, root.places
         site.new_keyring = not request.no_new_keyring
-        look_around(site, spec)
+        look_around(site, spec, as_root=request.as_root)
         site.layout = detect.layout()
         if len(spec.get("mounts") or ()) > FEW_MOUNTS:
             from pyruntime.kernel import limits

@@ -301,13 +301,14 @@ def check_preserved(count: int) -> tuple[int, ...]:
     return tuple(gaps)
 
 
-def look_around(site: Site, spec: Config) -> None:
-    """Fills in what the plan must know of this process and this host."""
-    site.capabilities = calls.permitted_capabilities()
-    site.privileged = bool(site.capabilities >> CAP_SYS_ADMIN & 1)
-    site.unprivileged_user = posix.geteuid() != 0
-    site.in_user_namespace = proc.in_user_namespace()
-    site.may_nice = bool(site.capabilities >> CAP_SYS_NICE & 1) and not site.in_user_namespace
+def look_around(site: Site, spec: Config, *, as_root: bool = False) -> None:
+    """Fills in what the plan must know of this process and this host; with `as_root` we pretend to be root of it."""
+    if not as_root:
+        site.capabilities = calls.permitted_capabilities()
+        site.privileged = bool(site.capabilities >> CAP_SYS_ADMIN & 1)
+        site.unprivileged_user = posix.geteuid() != 0
+        site.in_user_namespace = proc.in_user_namespace()
+        site.may_nice = bool(site.capabilities >> CAP_SYS_NICE & 1) and not site.in_user_namespace
     site.last_capability = proc.last_capability()
     site.machine = posix.uname().machine
     process = spec.get("process", {})

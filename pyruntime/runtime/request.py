@@ -25,6 +25,7 @@ class CreateRequest:
         "no_subreaper",
         "map_root_user",
         "cgroup_manager",
+        "as_root",
         "log",
     )
 
@@ -46,7 +47,9 @@ class CreateRequest:
         no_subreaper: bool = False,
         map_root_user: bool = False,
         cgroup_manager: str = "cgroupfs",
+        as_root: bool = False,
     ) -> None:
+        self.as_root = as_root  # planned for a caller with every right
         self.root = root
         self.container_id = container_id
         self.bundle = bundle

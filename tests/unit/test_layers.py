@@ -53,6 +53,7 @@ COLD = {
 COLD_PACKAGES = ("pyruntime.extras",)
 # What a hot module imports inside a function although the launcher lacks it: after a hand-over.
 LAZY: dict[str, set[str]] = {
+    "pyruntime.cli.plan": {"difflib"},
     "pyruntime.lib.handover": {"_launcher"},
 }
 

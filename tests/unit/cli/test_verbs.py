@@ -52,6 +52,7 @@ PLAIN = {
     "no_subreaper": False,
     "map_root_user": False,
     "cgroup_manager": "cgroupfs",
+    "as_root": False,
 }
 
 
