@@ -122,12 +122,13 @@ def plan(spec: Config, site: Site) -> Iterator[Step]:
     if brings_own_dev(spec) or not _has_place(spec, site):
         return
     wanted = _wanted(spec)
-    by_host = {}
+    tmpfs, names = -1, dict[str, str]()
     if site.privileged and site.has("user") and not site.in_user_namespace:
         from pyruntime.features import device_nodes
 
-        by_host = device_nodes.hand(wanted, site)
-        yield device_nodes.step(wanted, by_host, spec.get("linux", {}))
+        tmpfs, names = device_nodes.hand(wanted, site)
+        yield device_nodes.make(tmpfs, names, wanted, spec.get("linux", {}))
+        yield device_nodes.attach(tmpfs, site)
     directories: dict[str, Reg] = {}
     for path, (mode, major, minor, uid, gid, pointer) in wanted.items():
         parent, _, name = path.rpartition("/")
@@ -141,11 +142,21 @@ def plan(spec: Config, site: Site) -> Iterator[Step]:
         else:
             mount = Reg(path)
             site.mount_ids.append((path, pointer, mount))
-            if path in by_host:
-                ops += _put(directory, name, by_host[path], mount)
+            if path in names:
+                tree = Reg(f"node {path}")
+                ops += [
+                    device_nodes.clone(tmpfs, names[path], tree),
+                    *_put(directory, name, tree, mount),
+                ]
             else:
                 ops += _bound_node(directory, name, path, mode, major, minor, mount)
         yield Step(moments.DEVICES, pointer, f"make device `{path}`", ops)
+    if names:
+        yield device_nodes.detach(tmpfs)
+    yield from _links_and_end(directories, site)
+
+
+def _links_and_end(directories: dict[str, Reg], site: Site) -> Iterator[Step]:
     found = []
     if "/dev" not in directories:  # mounts are in the place of every device there
         directories["/dev"] = Reg("/dev")
