@@ -10,7 +10,7 @@ PyruntimeError                     every refusal; message, optional hint; exit s
 │   ├── StateError                 what is recorded of it is damaged, or not ours
 │   └── WrongStatus                "container not running" and its relatives
 ├── UnsupportedError               the kernel, a controller or this build lacks what was asked for
-├── StepError                      a step of the plan failed; names step, side and property
+├── StepError                      a step of the plan failed; names step and property
 │   ├── HookError                  a hook failed, timed out or could not be run
 │   └── ProgramError               the program is missing or may not be executed
 └── InternalError                  our bug; the only one that is shown with a traceback
@@ -108,33 +108,55 @@ class WrongStatus(ContainerError):
 
 
 class UnsupportedError(PyruntimeError):
-    """What was asked for needs a newer kernel, a missing controller or another build."""
+    """What was asked for needs a newer kernel, a missing controller or another build; the sentence is as StepError's."""
+
+    def __init__(
+        self, what: str, pointer: str = "", *, why: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(sentence(what, pointer, why), hint)
+        self.pointer = pointer
+
+
+def sentence(what: str, pointer: str, why: str, errno: int = 0) -> str:
+    """ "what (pointer): why: the kernel's words for errno"; empty parts are left out. Built here and nowhere else."""
+    where = f" ({pointer})" if pointer else ""
+    kernel = strerror(errno) if errno else ""
+    return ": ".join([part for part in (what + where, why, kernel) if part])
 
 
 class StepError(PyruntimeError):
-    """A step of the plan failed. `pointer` is the property of config.json that asked for it."""
+    """A step of the plan failed: `what` was being done, for the property of config.json at `pointer` if for one."""
 
     def __init__(
         self,
-        message: str,
+        what: str,
         pointer: str = "",
-        side: str = "host",
+        *,
         errno: int = 0,
+        why: str = "",
         hint: str | None = None,
     ) -> None:
-        super().__init__(message, hint)
+        super().__init__(sentence(what, pointer, why, errno), hint)
         self.pointer = pointer
-        self.side = side
         self.errno = errno
 
 
-class HookError(StepError):
+class _WholeSentence(StepError):
+    """Its text is runc's, in which the pointer has no place; engines and people look for it."""
+
+    def __init__(self, text: str, pointer: str = "", errno: int = 0) -> None:
+        super().__init__(text)
+        self.pointer = pointer
+        self.errno = errno
+
+
+class HookError(_WholeSentence):
     """A hook exited non-zero, ran past its timeout or could not be executed."""
 
 
-class ProgramError(StepError):
-    """The container's program is not there or may not be executed (engines tell which by the words). With `said` the
-    container's stderr has it already."""
+class ProgramError(_WholeSentence):
+    """The container's program is not there or may not be executed; engines tell which by the words. `said`: the
+    container's stderr has the sentence already."""
 
     said = False
 
@@ -167,7 +189,7 @@ def unreadable(container_id: str, path: str, error: OSError) -> PyruntimeError:
 
     number = error.errno or 0
     if number in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-        return StepError(f"read {path}: {strerror(number)}", errno=number)
+        return StepError(f"read {path}", errno=number)
     return StateError(container_id, f"{path} is damaged: {strerror(number)}")
 
 

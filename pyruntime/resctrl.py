@@ -11,8 +11,9 @@ name or ""}.
 from __future__ import annotations
 
 import posix
+from errno import EINVAL
 
-from pyruntime.errors import PyruntimeError, StepError, UnsupportedError, strerror
+from pyruntime.errors import PyruntimeError, StepError, UnsupportedError
 from pyruntime.lib import mountinfo
 from pyruntime.lib.files import read_file
 
@@ -70,9 +71,7 @@ class Groups:
         except OSError as error:  # a file of resctrl's own, such as `tasks`
             number = error.errno or 0
             raise StepError(
-                f"open the resctrl group `{_title(path)}` ({POINTER}): {strerror(number)}",
-                POINTER,
-                errno=number,
+                f"open the resctrl group `{_title(path)}`", POINTER, errno=number
             ) from error
         return True
 
@@ -126,9 +125,10 @@ class Groups:
                 found = have.get(resource, {}).get(domain)
                 if found != self._granted(resource, value):
                     raise StepError(
-                        f"resctrl group `{name}` ({POINTER}): schemata do not match: {resource}:{domain} is "
-                        f"{found or 'not there'} and not {value}: invalid argument",
+                        f"resctrl group `{name}`",
                         POINTER,
+                        errno=EINVAL,
+                        why=f"schemata do not match: {resource}:{domain} is {found or 'not there'} and not {value}",
                     )
 
     def _granted(self, resource: str, value: str) -> str:
@@ -211,13 +211,13 @@ class Groups:
 
     def _failed(self, what: str, error: OSError) -> StepError:
         """With what the file system itself has to say of its last refusal."""
-        number, words = error.errno or 0, ""
+        number, why = error.errno or 0, ""
         try:
             status = self._read("last_cmd_status", "info").split()
-            words = "" if status == ["ok"] else f"{' '.join(status)}: "
+            why = "" if status == ["ok"] else " ".join(status)
         except OSError:
             pass  # none is told by kernels before 4.16
-        return StepError(f"{what} ({POINTER}): {words}{strerror(number)}", POINTER, errno=number)
+        return StepError(what, POINTER, errno=number, why=why)
 
 
 def find() -> Groups | None:
@@ -237,7 +237,9 @@ def need() -> Groups:
     groups = find()
     if groups is None:
         raise UnsupportedError(
-            f"intelRdt ({POINTER}): no resctrl file system is mounted: no such device",
+            "intelRdt",
+            POINTER,
+            why="no resctrl file system is mounted: no such device",
             hint="on a processor with RDT: mount -t resctrl resctrl /sys/fs/resctrl",
         )
     return groups

@@ -72,7 +72,7 @@ def prepare(
         finally:
             for work in works:
                 work.close()
-    raise errors.StepError("create cgroup: its parents keep vanishing", location.POINTER)
+    raise errors.StepError("create cgroup", location.POINTER, why="its parents keep vanishing")
 
 
 class Vanished(Exception):
@@ -141,7 +141,7 @@ class Work:
             return Vanished()
         number = error.errno or 0
         return errors.StepError(
-            f"create cgroup {self.group.path} in {self.hierarchy.title}: {errors.strerror(number)}",
+            f"create cgroup {self.group.path} in {self.hierarchy.title}",
             location.POINTER,
             errno=number,
         )

@@ -50,7 +50,7 @@ def prepare(
     """
     if not layout.hierarchies:
         raise errors.UnsupportedError(
-            "no cgroup file system is mounted", "mount one on /sys/fs/cgroup"
+            "no cgroup file system is mounted", hint="mount one on /sys/fs/cgroup"
         )
     if layout.mode == "v2":
         from pyruntime.cgroup.v2 import creation as unified

@@ -191,8 +191,7 @@ def _open(group: Group, mount: detect.Mount | None, below: list[str]) -> int:
         if depth == len(parts):
             return fd
         posix.close(fd)
-    message = f"error adding pid of the new process to cgroup {directory}"
-    raise errors.StepError(f"{message}: no such file or directory", errno=2)
+    raise errors.StepError(f"error adding pid of the new process to cgroup {directory}", errno=2)
 
 
 def _open_inits(group: Group, mount: detect.Mount, pid: int) -> int:
@@ -212,11 +211,10 @@ def _open_inits(group: Group, mount: detect.Mount, pid: int) -> int:
                     return fd
                 posix.close(fd)
     raise errors.StepError(
-        f"join cgroup {group.directory}: it has groups of its own, and the one of process {pid} is not to be"
-        " found",
+        f"join cgroup {group.directory}: it has groups of its own, and the one of process {pid} is not to be found"
     )
 
 
 def _failed(path: str, error: OSError) -> errors.StepError:
     number = error.errno or 0
-    return errors.StepError(f"join cgroup {path}: {errors.strerror(number)}", errno=number)
+    return errors.StepError(f"join cgroup {path}", errno=number)

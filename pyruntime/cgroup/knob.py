@@ -42,11 +42,9 @@ def set_value(dir_fd: int, name: str, value: str, what: str, pointer: str) -> No
 
 def failed(what: str, value: str, pointer: str, error: OSError) -> errors.StepError:
     number = error.errno or 0
-    words = errors.strerror(number)
-    if number == errno.ENOENT:
-        words += " (this kernel has no such setting)"
+    why = "this kernel has no such setting" if number == errno.ENOENT else ""
     place = "/linux/resources" + pointer
-    return errors.StepError(f"set {what} to {value} ({place}): {words}", place, errno=number)
+    return errors.StepError(f"set {what} to {value}", place, errno=number, why=why)
 
 
 def read(dir_fd: int, name: str) -> str:

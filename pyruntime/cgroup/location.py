@@ -56,8 +56,7 @@ def _own(hierarchy: detect.Hierarchy) -> list[str]:
     path = detect.beneath(hierarchy.mount_root, hierarchy.own_path)
     if path is None:
         raise errors.StepError(
-            f"our own cgroup {hierarchy.own_path} lies outside the {hierarchy.title} hierarchy mounted on"
-            f" {hierarchy.mountpoint}",
+            f"our own cgroup {hierarchy.own_path} lies outside the {hierarchy.title} hierarchy mounted on {hierarchy.mountpoint}",
             POINTER,
             hint="give an absolute cgroupsPath",
         )

@@ -57,8 +57,7 @@ def kill_all(cgroup: Cgroup, signal: int) -> None:
             signal_members(fd, signal)
     except OSError as error:
         raise errors.StepError(
-            f"signal cgroup {cgroup.groups[0].path}: {errors.strerror(error.errno or 0)}",
-            errno=error.errno or 0,
+            f"signal cgroup {cgroup.groups[0].path}", errno=error.errno or 0
         ) from error
     finally:
         for fd in fds:

@@ -131,7 +131,7 @@ class Trigger:
             number = error.errno or 0
             raise errors.UnsupportedError(
                 f"set a trigger on {path}: {errors.strerror(number)}",
-                hint if number == errno.EINVAL else None,
+                hint=hint if number == errno.EINVAL else None,
             ) from error
 
 

@@ -147,7 +147,7 @@ def thaw_all(cgroup: Cgroup) -> None:
 
 def _failed(word: str, path: str, error: OSError) -> errors.StepError:
     number = error.errno or 0
-    return errors.StepError(f"{word} cgroup {path}: {errors.strerror(number)}", errno=number)
+    return errors.StepError(f"{word} cgroup {path}", errno=number)
 
 
 def _set(cgroup: Cgroup, *, frozen: bool) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import posix
 import select
 import time
+from errno import EBUSY
 
 from pyruntime import errors
 from pyruntime.cgroup import detect, knob, tree
@@ -40,7 +41,7 @@ def release(holding: dict[str, Any]) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while left := [group for group in left if not _remove(group, mounted, clear=True)]:
         if time.monotonic() > deadline:
-            raise errors.StepError(f"remove cgroup {left[0].directory}: device or resource busy")
+            raise errors.StepError(f"remove cgroup {left[0].directory}", errno=EBUSY)
         # A process leaves its group a moment after its pidfd says that it has ended.
         poller.poll(RETRY_MS)
 
@@ -54,8 +55,7 @@ def _remove(group: Group, mounted: dict[str, int], *, clear: bool = False) -> bo
         return _remove_path(group, device, clear=clear)
     except OSError as error:
         raise errors.StepError(
-            f"remove cgroup {group.directory}: {errors.strerror(error.errno or 0)}",
-            errno=error.errno or 0,
+            f"remove cgroup {group.directory}", errno=error.errno or 0
         ) from error
 
 

@@ -29,9 +29,7 @@ def open_mount(mountpoint: str, device: int) -> int:
         fd = posix.open(mountpoint, HANDLE)
     except OSError as error:
         number = error.errno or 0
-        raise errors.StepError(
-            f"open cgroup mount {mountpoint}: {errors.strerror(number)}", errno=number
-        ) from error
+        raise errors.StepError(f"open cgroup mount {mountpoint}", errno=number) from error
     if posix.fstat(fd).st_dev != device:
         posix.close(fd)
         raise errors.StepError(f"{mountpoint} is not the cgroup file system it was a moment ago")

@@ -196,9 +196,7 @@ class _Work:
                 attachment.attach(self.fds[""], program.program(resources), fresh=False)
             except OSError as error:
                 raise errors.StepError(
-                    f"attach the device rules: {errors.strerror(error.errno or 0)}",
-                    "/linux/resources/devices",
-                    errno=error.errno or 0,
+                    "attach the device rules", "/linux/resources/devices", errno=error.errno or 0
                 ) from error
         else:
             from pyruntime.cgroup.v1 import devices

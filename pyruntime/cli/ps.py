@@ -59,7 +59,7 @@ def _host_ps(words: Sequence[str]) -> str:
             [path, *words], ENVIRONMENT, limit_bytes=LIMIT_BYTES, patience_s=PATIENCE_S
         )
     except OSError as error:
-        raise errors.StepError(f"{path}: {errors.strerror(error.errno or 0)}") from error
+        raise errors.StepError(path, errno=error.errno or 0) from error
     text = output.decode("utf-8", "surrogateescape")
     if status:
         raise errors.StepError(f"{path} {' '.join(words)} failed: {text.strip() or 'no output'}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import posix
 from errno import EINVAL
 
-from pyruntime.errors import StepError, strerror
+from pyruntime.errors import StepError
 from pyruntime.features.ranges import mask_of, members, words_of
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
@@ -82,10 +82,4 @@ def _refused(name: str, listed: str, number: int) -> StepError:
     hint = None
     if number == EINVAL:
         hint = "none of these CPUs is online and in the cpuset of the process"
-    return StepError(
-        f"run on the CPUs {listed} ({POINTER}/{name}): {strerror(number)}",
-        f"{POINTER}/{name}",
-        "container" if name == "final" else "host",
-        number,
-        hint,
-    )
+    return StepError(f"run on the CPUs {listed}", f"{POINTER}/{name}", errno=number, hint=hint)

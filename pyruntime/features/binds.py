@@ -15,7 +15,7 @@ from __future__ import annotations
 import posix
 from errno import EEXIST, EPERM
 
-from pyruntime.errors import KernelError, StepError, strerror
+from pyruntime.errors import KernelError, StepError
 from pyruntime.features import mount_options as words
 from pyruntime.features.failures import failed_mount
 from pyruntime.features.fields import (
@@ -104,7 +104,7 @@ class Bind:
         return flags | (lib.AT_RECURSIVE if self.options.recursive else 0)
 
     def failed(self, number: int, hint: str | None = None) -> StepError:
-        return failed_mount(self.text, self.pointer, number, hint=hint, side="host")
+        return failed_mount(self.text, self.pointer, number, hint=hint)
 
 
 def steps(bind: Bind, earlier: list[str], site: Site) -> Iterator[Step]:
@@ -204,8 +204,8 @@ def _by_host(bind: Bind, *, locked: bool) -> Step:
             raise bind.failed(error.errno or 0) from error
         host.give(bind.tree, tree)
         if bind.target == "/proc" and not _is_procfs(tree):
-            words_ = f'"/proc" cannot be mounted because it is not of type proc: {strerror(EPERM)}'
-            raise failed_mount(bind.text, bind.pointer, EPERM, words_, side="host")
+            why = '"/proc" cannot be mounted because it is not of type proc'
+            raise failed_mount(bind.text, bind.pointer, EPERM, why)
         if bind.propagation:
             calls.mount_setattr(tree, lib.AT_RECURSIVE, propagation=bind.propagation)
         if locked:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posix
 
-from pyruntime.errors import StepError, strerror
+from pyruntime.errors import StepError
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.plan.step import SYNC, Step, builtin
@@ -71,8 +71,4 @@ def _write(pid: int, lines: bytes) -> None:
             posix.close(fd)
     except OSError as error:
         number = error.errno or 0
-        raise StepError(
-            f"set the time offsets (/linux/timeOffsets): {strerror(number)}",
-            "/linux/timeOffsets",
-            errno=number,
-        ) from error
+        raise StepError("set the time offsets", "/linux/timeOffsets", errno=number) from error

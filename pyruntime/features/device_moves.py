@@ -50,20 +50,22 @@ def _find(device: str, name: str, here: Netlink, there: Netlink) -> Link:
     if link is None:
         raise _refusal(errno.ENODEV)
     if link.loopback:
-        raise _refusal(errno.EINVAL, "every network namespace has a loopback device of its own: ")
+        raise _refusal(errno.EINVAL, "every network namespace has a loopback device of its own")
     wanted = name or link.name
     if not wanted.endswith(TEMPLATE) and there.find(name=wanted) is not None:
-        raise _refusal(errno.EEXIST, f"`{wanted}` is in the container already: ")
+        raise _refusal(errno.EEXIST, f"`{wanted}` is in the container already")
     return link
 
 
 def _refusal(number: int, why: str = "") -> OSError:
-    return OSError(number, why + strerror(number))
+    return OSError(number, f"{why}: {strerror(number)}" if why else strerror(number))
 
 
 def _failed(device: str, pointer: str, error: OSError) -> StepError:
-    words = f"move network device `{device}` into the container ({pointer}): {error.strerror}"
-    return StepError(words, pointer, errno=error.errno or 0)
+    what = f"move network device `{device}` into the container"
+    kernel = strerror(error.errno or 0)
+    why = str(error.strerror).removesuffix(kernel).removesuffix(": ")
+    return StepError(what, pointer, errno=error.errno or 0, why=why)
 
 
 class Move:

@@ -28,35 +28,27 @@ def hook_failure(
     else:
         words = f"fork/exec {path}: {strerror(number)}"
     return HookError(
-        f"error running {kind} hook #{index}: {words}", f"/hooks/{kind}/{index}", errno=number
+        f"error running {kind} hook #{index}: {words}", f"/hooks/{kind}/{index}", number
     )
 
 
-def kernel_words(number: int, said: bytes) -> str:
-    """What the file system itself said (fsopen(2)) comes first; engines look for the kernel's words at the end."""
+def file_systems_words(said: bytes) -> str:
+    """What the file system itself said (fsopen(2)) of a call that failed, as one line; "" for nothing."""
     log = said.decode("utf-8", "backslashreplace").strip()
     log = "".join([letter if letter.isprintable() else " " for letter in log])
-    log = log[2:] if log[:2] in ("e ", "w ", "i ") else log  # the level
-    return f"{log}: {strerror(number)}" if log else strerror(number)
+    return log[2:] if log[:2] in ("e ", "w ", "i ") else log  # the level
 
 
 def failed_mount(
-    text: str,
-    pointer: str,
-    number: int,
-    words: str = "",
-    hint: str | None = None,
-    side: str = "container",
+    text: str, pointer: str, number: int, why: str = "", hint: str | None = None
 ) -> StepError:
-    """runc's words for a mount that failed, then ours; people and programs look for them."""
-    what = f" {text[6:]}" if text.startswith("mount ") else f": {text}"
-    message = (
-        "unable to start container process: error during container init: "
-        f"error mounting{what} ({pointer}): {words or strerror(number)}"
-    )
-    if hint is None and "too revealing" in words:
+    """runc's words for a mount that failed, then ours; people and programs look for them. `why` is what is known
+    beside the errno."""
+    rest = f" {text[6:]}" if text.startswith("mount ") else f": {text}"
+    what = f"unable to start container process: error during container init: error mounting{rest}"
+    if hint is None and "too revealing" in why:
         hint = TOO_REVEALING
-    return StepError(message, pointer, side, number, hint)
+    return StepError(what, pointer, errno=number, why=why, hint=hint)
 
 
 def missing_program(name: str, number: int) -> ProgramError:
@@ -72,14 +64,13 @@ def missing_program(name: str, number: int) -> ProgramError:
     return ProgramError(
         f'unable to start container process: exec: "{name}": {words}',
         "/process/args/0",
-        "container",
         number,
     )
 
 
 def failed_exec(name: str, number: int) -> ProgramError:
     """The program was there and the kernel would not run it."""
-    return ProgramError(f"exec {name}: {strerror(number)}", "/process/args/0", "container", number)
+    return ProgramError(f"exec {name}: {strerror(number)}", "/process/args/0", number)
 
 
 def ended(status: int, out: bytes, err: bytes) -> str:

@@ -48,8 +48,9 @@ def decide(spec: Config, site: Site) -> bool:
 
 def _refused(what: str, pointer: str, obstacle: str) -> StepError:
     return StepError(
-        f"{NO_PERMISSION}: the config has {what}: {obstacle}",
+        f"{NO_PERMISSION}: the config has {what}",
         pointer,
+        why=obstacle,
         hint="on cgroup v2 run it in a subtree that is yours, as with `systemd-run --user --scope`",
     )
 

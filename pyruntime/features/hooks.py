@@ -81,7 +81,8 @@ def _room(spec: Config, site: Site) -> int:
         size += 6 * len((key + value).encode("utf-8", "surrogateescape")) + 16
     if size > STATE_LIMIT:
         raise UnsupportedError(
-            f"the state for hooks in the container may be longer than {STATE_LIMIT} bytes (/annotations)"
+            f"the state for hooks in the container may be longer than {STATE_LIMIT} bytes",
+            "/annotations",
         )
     return size
 

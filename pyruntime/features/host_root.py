@@ -51,7 +51,7 @@ def is_attached(spec: Config, site: Site) -> bool:
         return bool(wishes or site.notify)
     if wishes:
         raise UnsupportedError(
-            f"mounts need CAP_SYS_ADMIN where the config asks for no mount namespace ({wishes[0]})"
+            "mounts need CAP_SYS_ADMIN where the config asks for no mount namespace", wishes[0]
         )
     return False
 

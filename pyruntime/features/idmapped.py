@@ -11,7 +11,7 @@ from __future__ import annotations
 import posix
 from errno import EINVAL, EPERM
 
-from pyruntime.errors import KernelError, StepError, strerror
+from pyruntime.errors import KernelError, StepError
 from pyruntime.features import id_maps
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
@@ -93,11 +93,7 @@ def mapper(
     container's user namespace: a joined one lends itself, a new one is not there yet and so its maps are taken."""
     text = f"mount `{mount.get('source')}` on `{mount['destination']}`"
     if not site.privileged:
-        raise StepError(
-            f"{text} ({pointer}): only root of the host can id-map a mount: {strerror(EPERM)}",
-            pointer,
-            errno=EPERM,
-        )
+        raise StepError(text, pointer, errno=EPERM, why="only root of the host can id-map a mount")
     uids, gids = mount.get("uidMappings") or [], mount.get("gidMappings") or []
     place, joined = pointer, -1
     if not uids or not gids:
@@ -120,10 +116,7 @@ def mapper(
         except KernelError as error:
             number = error.errno or 0
             raise StepError(
-                f"{text} ({pointer}): it cannot be id-mapped: {strerror(number)}",
-                pointer,
-                errno=number,
-                hint=HINTS.get(number),
+                text, pointer, errno=number, why="it cannot be id-mapped", hint=HINTS.get(number)
             ) from error
         finally:
             if own >= 0:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from errno import EEXIST, ENOENT
 
 from pyruntime import resctrl
-from pyruntime.errors import PyruntimeError, StepError, strerror
+from pyruntime.errors import PyruntimeError, StepError
 from pyruntime.plan import moments
 from pyruntime.plan.step import Step
 
@@ -66,8 +66,9 @@ def plan(spec: Config, site: Site) -> Iterator[Step]:
     name, monitor = groups_of(rdt, site.container_id)
     if name != resctrl.ROOT and not is_name(name):
         raise StepError(
-            f"intelRdt without closID ({POINTER}): the container's id `{name}` is the name of no resctrl group",
+            "intelRdt without closID",
             POINTER,
+            why=f"the container's id `{name}` is the name of no resctrl group",
         )
     if not site.exec:
         yield Step(
@@ -157,7 +158,7 @@ def _join(name: str, monitor: str, host: HostSide, *, exec_: bool) -> None:
 
 def _refused(what: str, key: str, why: str, number: int) -> StepError:
     pointer = f"{POINTER}/{key}"
-    return StepError(f"{what} ({pointer}): {why}: {strerror(number)}", pointer, errno=number)
+    return StepError(what, pointer, errno=number, why=why)
 
 
 def report() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from errno import EPERM
 
-from pyruntime.errors import StepError, strerror
+from pyruntime.errors import StepError
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.plan.step import Step, sys
@@ -60,4 +60,4 @@ def _refused(text: str, number: int) -> StepError:
     hint = None
     if number == EPERM:
         hint = "the real-time class needs CAP_SYS_NICE in the initial user namespace"
-    return StepError(f"{text} ({POINTER}): {strerror(number)}", POINTER, "container", number, hint)
+    return StepError(text, POINTER, errno=number, hint=hint)

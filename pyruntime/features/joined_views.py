@@ -5,8 +5,7 @@ from __future__ import annotations
 import posix
 from errno import EPERM
 
-from pyruntime.errors import strerror
-from pyruntime.features.failures import failed_mount
+from pyruntime.features.failures import failed_mount, file_systems_words
 from pyruntime.features.fields import configure
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
@@ -64,11 +63,11 @@ def refusal(
     shown = SHOWN[kind][0]
 
     def failure(number: int, said: bytes) -> Exception:
-        words = said.decode("utf-8", "replace").strip() or strerror(number)
+        why = file_systems_words(said)
         hint = (
             f"the {shown} namespace that is joined does not belong to the container's user namespace: join the user"
             f" namespace it belongs to, or leave the {kind} out"
         )
-        return failed_mount(text, pointer, number, words, hint if number == EPERM else None)
+        return failed_mount(text, pointer, number, why, hint if number == EPERM else None)
 
     return failure

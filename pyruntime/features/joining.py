@@ -10,7 +10,7 @@ from __future__ import annotations
 import posix
 from errno import EPERM, ESRCH
 
-from pyruntime.errors import WORDS, StepError, strerror
+from pyruntime.errors import WORDS, StepError
 from pyruntime.features import staging
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
@@ -92,14 +92,10 @@ def _enter_root(site: Site) -> Iterator[Step]:
 
 def _not_joined(number: int, text: bytes) -> Exception:
     if number == ESRCH:
-        return StepError(WORDS["exec stopped"], "", "container", number)
+        return StepError(WORDS["exec stopped"])
     hint = None
     if number == EPERM:
         hint = "a program that made itself non-dumpable can only be joined with CAP_SYS_PTRACE"
     return StepError(
-        f"join the container's namespaces: {strerror(number)}",
-        "/linux/namespaces",
-        "container",
-        number,
-        hint,
+        "join the container's namespaces", "/linux/namespaces", errno=number, hint=hint
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from errno import ENOENT
 
-from pyruntime.errors import StepError, UnsupportedError, strerror
+from pyruntime.errors import StepError, UnsupportedError
 from pyruntime.features.procfs import write_file
 from pyruntime.plan import moments
 from pyruntime.plan.step import Step
@@ -61,8 +61,9 @@ def _apply_profile(profile: str, site: Site) -> Step:
     pointer = "/process/apparmorProfile"
     if not site.apparmor:
         raise UnsupportedError(
-            f"apparmor: config provided but apparmor not supported ({pointer}): this kernel has it "
-            "not enabled",
+            "apparmor: config provided but apparmor not supported",
+            pointer,
+            why="this kernel has it not enabled",
             hint="leave the profile out, or ask for `unconfined`",
         )
     text = (
@@ -74,8 +75,7 @@ def _apply_profile(profile: str, site: Site) -> Step:
         hint = None
         if number == ENOENT:
             hint = f"no profile of the name {profile} is loaded; see apparmor_parser(8)"
-        words = f"{text} ({pointer}): {strerror(number)}"
-        return StepError(words, pointer, "container", number, hint)
+        return StepError(text, pointer, errno=number, hint=hint)
 
     ops = write_file(site, f"self/{APPARMOR}", f"exec {profile}")
     return Step(moments.LABEL, pointer, text, ops, failure=failure)
@@ -96,7 +96,7 @@ def _apply_label(label: str, site: Site) -> Iterator[Step]:
 
 def _no_selinux(pointer: str) -> UnsupportedError:
     return UnsupportedError(
-        f"selinux label is specified in config, but selinux is disabled or not supported ({pointer})"
+        "selinux label is specified in config, but selinux is disabled or not supported", pointer
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from errno import EINVAL, ENOSYS
 
-from pyruntime.errors import StepError, strerror
+from pyruntime.errors import StepError
 from pyruntime.features.ranges import mask_of, words_of
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
@@ -90,7 +90,7 @@ def _refused(text: str, mode: str, number: int) -> StepError:
         hint = "nodes must have memory and be in the cpuset; not every flag goes with every mode"
     elif number == ENOSYS:
         hint = "the kernel is built without NUMA"
-    return StepError(f"{text} ({POINTER}): {strerror(number)}", POINTER, "container", number, hint)
+    return StepError(text, POINTER, errno=number, hint=hint)
 
 
 def report() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from errno import ELOOP, ENOENT, EPERM
 
 from pyruntime.features import joined_views
-from pyruntime.features.failures import INTO_PROC, failed_mount, kernel_words
+from pyruntime.features.failures import INTO_PROC, failed_mount, file_systems_words
 from pyruntime.features.fields import (
     FS_TYPE,
     MODE,
@@ -224,10 +224,10 @@ def _on_a_link(kind: str, text: str, pointer: str) -> Callable[[int, bytes], Exc
     """A link of the image may lead anywhere (CVE-2019-19921); in runc's words."""
 
     def failure(number: int, said: bytes) -> Exception:
-        words = kernel_words(number, said)
+        why = file_systems_words(said)
         if number == ELOOP:
-            words = f'filesystem "{kind}" must be mounted on ordinary directory: {words}'
-        return failed_mount(text, pointer, number, words)
+            why = f'filesystem "{kind}" must be mounted on ordinary directory'
+        return failed_mount(text, pointer, number, why)
 
     return failure
 

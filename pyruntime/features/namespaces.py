@@ -8,7 +8,7 @@ ones are opened once on the host, proved to be of their type and entered by desc
 from __future__ import annotations
 
 import posix
-from errno import EPERM
+from errno import EINVAL, EPERM
 
 from pyruntime.errors import KernelError, StepError
 from pyruntime.kernel import calls
@@ -122,13 +122,14 @@ def _open(kind: str, path: str, pointer: str, changes: list[str], number: int) -
             found = 0
         if found == FLAGS[kind] and changes and _is_of_the_host(kind, fd):
             raise StepError(
-                f"{changes[0]}: `{path}` is the {kind} namespace of the host: operation not permitted",
-                changes[0],
+                f"`{path}` is the {kind} namespace of the host", changes[0], errno=EPERM
             )
         if found != FLAGS[kind]:
             raise StepError(
-                f"join {kind} namespace `{path}` ({pointer}): not a {kind} namespace: invalid argument",
+                f"join {kind} namespace `{path}`",
                 pointer,
+                errno=EINVAL,
+                why=f"not a {kind} namespace",
             )
 
     return Step(moments.SOURCES, pointer, f"open the {kind} namespace `{path}`", run=open_namespace)

@@ -9,6 +9,8 @@ a failure brings everything back. Later nothing is: a device shares the fate of 
 
 from __future__ import annotations
 
+from errno import EPERM
+
 from pyruntime.errors import StepError, UnsupportedError
 from pyruntime.features.fields import send_descriptors
 from pyruntime.kernel.native import lib
@@ -76,7 +78,9 @@ def reach() -> None:
         from pyruntime.features import device_moves  # noqa: F401
     except ModuleNotFoundError as error:
         raise UnsupportedError(
-            f"moving network devices (/linux/netDevices) needs pyroute2: no module named `{error.name}`",
+            "moving network devices needs pyroute2",
+            "/linux/netDevices",
+            why=f"no module named `{error.name}`",
             hint="`make install` brings it along; with pip it is pyruntime[network]",
         ) from None
 
@@ -85,8 +89,7 @@ def plan(spec: Config, site: Site) -> Iterator[Step]:
     devices = spec["linux"]["netDevices"]
     if not site.capabilities >> CAP_NET_ADMIN & 1:
         raise StepError(
-            "moving network devices (/linux/netDevices) needs CAP_NET_ADMIN: operation not permitted",
-            "/linux/netDevices",
+            "moving network devices needs CAP_NET_ADMIN", "/linux/netDevices", errno=EPERM
         )
     fd = Reg("netlink")
     kind = lib.SOCK_RAW | lib.SOCK_CLOEXEC

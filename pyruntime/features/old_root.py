@@ -37,7 +37,8 @@ def move(spec: Config, site: Site) -> Step:
     """--no-pivot."""
     if spec.get("linux", {}).get("rootfsPropagation") in ("private", "rprivate"):
         raise UnsupportedError(
-            "rootfsPropagation of [r]private is not safe without pivot_root (/linux/rootfsPropagation)"
+            "rootfsPropagation of [r]private is not safe without pivot_root",
+            "/linux/rootfsPropagation",
         )
     if "mount" in site.created:
         ops = _move_over(site.root, _detach(site.root_places))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import posix
 from errno import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM
 
-from pyruntime.errors import StepError, strerror
+from pyruntime.errors import StepError
 from pyruntime.features import stdio
 from pyruntime.features.failures import failed_exec, missing_program
 from pyruntime.features.fields import open_beneath
@@ -261,7 +261,5 @@ def _write_oom_score(pid: int, score: int, *, lenient: bool = False) -> None:
         if lenient and number == EACCES and score < _read_oom_score(pid):
             return
         raise StepError(
-            f"set oom_score_adj to {score} (/process/oomScoreAdj): {strerror(number)}",
-            "/process/oomScoreAdj",
-            errno=number,
+            f"set oom_score_adj to {score}", "/process/oomScoreAdj", errno=number
         ) from error

@@ -74,5 +74,5 @@ def _open_own() -> int:
     fd = posix.open("/proc", posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC)
     if calls.fs_type(fd) != lib.PROC_SUPER_MAGIC or posix.fstat(fd).st_ino != PROC_ROOT_INODE:
         posix.close(fd)
-        raise StepError("/proc of the host is not a procfs: operation not permitted")
+        raise StepError("/proc of the host is not a procfs", errno=EPERM)
     return fd

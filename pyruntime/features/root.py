@@ -8,9 +8,9 @@ steps resolve beneath that descriptor.
 from __future__ import annotations
 
 import posix
-from errno import EACCES, EBUSY, ELOOP, ENOENT, ENOTDIR, EPERM, EXDEV
+from errno import EACCES, EBUSY, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, EXDEV
 
-from pyruntime.errors import StepError, strerror
+from pyruntime.errors import StepError
 from pyruntime.features.fields import (
     AT_EMPTY,
     DEV_MAJOR,
@@ -213,16 +213,13 @@ def _open_directory(rootfs: str) -> int:
     try:
         fd = posix.open(rootfs, flags)
     except OSError as error:
-        words = strerror(error.errno or 0)
-        raise StepError(
-            f"open root `{rootfs}`: {words}", "/root/path", errno=error.errno or 0
-        ) from error
+        raise StepError(f"open root `{rootfs}`", "/root/path", errno=error.errno or 0) from error
     top = posix.stat("/")
     found = posix.stat(fd)
     if (found.st_dev, found.st_ino) == (top.st_dev, top.st_ino):
         posix.close(fd)
         raise StepError(
-            "the root of the host cannot be the root of a container: invalid argument", "/root/path"
+            "the root of the host cannot be the root of a container", "/root/path", errno=EINVAL
         )
     return fd
 

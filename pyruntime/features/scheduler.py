@@ -11,7 +11,7 @@ from __future__ import annotations
 from _struct import Struct
 from errno import EBUSY, EINVAL, EOPNOTSUPP, EPERM
 
-from pyruntime.errors import SpecError, StepError, strerror
+from pyruntime.errors import SpecError, StepError
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
@@ -160,4 +160,4 @@ def _refused(wanted: ProcessScheduler, number: int, site: Site, side: str) -> St
         hint = "see the sysctls kernel.sched_deadline_period_min_us and _max_us for the period"
     elif number == EOPNOTSUPP:
         hint = "the kernel is built without CONFIG_UCLAMP_TASK"
-    return StepError(f"{what} ({POINTER}): {strerror(number)}", POINTER, side, number, hint)
+    return StepError(what, POINTER, errno=number, hint=hint)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from errno import EBUSY, EINVAL
 
-from pyruntime.errors import SpecError, StepError, strerror
+from pyruntime.errors import SpecError, StepError
 from pyruntime.features.program import is_filtered
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
@@ -115,8 +115,7 @@ def _not_loaded(text: str, flags: int, number: int) -> StepError:
         hint = "a filter with a listener is in force already where pyruntime runs; there can be one"
     elif number == EINVAL and flags & words.FLAGS["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]:
         hint = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs Linux 5.19"
-    words_ = f"{text} (/linux/seccomp): {strerror(number)}"
-    return StepError(words_, "/linux/seccomp", "container", number, hint)
+    return StepError(text, "/linux/seccomp", errno=number, hint=hint)
 
 
 def report() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from errno import EINVAL, ENOMEM, ENOSPC, EPERM
 
-from pyruntime.errors import StepError, strerror
+from pyruntime.errors import StepError
 from pyruntime.kernel.native import lib
 from pyruntime.lib.proc import SIGKILL
 from pyruntime.plan import moments
@@ -65,13 +65,7 @@ def clone(flags: int, site: Site, moment: int = moments.CLONE) -> Step:
 def _no_clone(number: int, text: bytes) -> Exception:
     """The kernel has this errno also for a pid namespace that can never again hold a process (clone(2))."""
     hint = "the first process of the pid namespace may have ended" if number == ENOMEM else None
-    return StepError(
-        f"clone the container's process (/linux/namespaces): {strerror(number)}",
-        "/linux/namespaces",
-        "container",
-        number,
-        hint,
-    )
+    return StepError("clone the container's process", "/linux/namespaces", errno=number, hint=hint)
 
 
 def _new_user_namespace(linux: Linux, site: Site) -> Step:
@@ -97,13 +91,7 @@ def _no_user_namespace(number: int, text: bytes) -> Exception:
             "see the sysctls user.max_user_namespaces and kernel.unprivileged_userns_clone; "
             "a process whose root was changed by chroot cannot make one"
         )
-    return StepError(
-        f"new user namespace (/linux/namespaces): {strerror(number)}",
-        "/linux/namespaces",
-        "container",
-        number,
-        hint,
-    )
+    return StepError("new user namespace", "/linux/namespaces", errno=number, hint=hint)
 
 
 def _compare_maps(linux: Linux, site: Site) -> Step:

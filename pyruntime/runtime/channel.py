@@ -125,13 +125,12 @@ def failure(message: Message, steps: Sequence[Step], container_id: str) -> Excep
     from pyruntime.plan import moments
 
     if message.number == failures.INTO_PROC:
-        words = f"it leads into /proc, where nothing is mounted but procfs: {strerror(EPERM)}"
-        return failures.failed_mount(step.text, step.pointer, EPERM, words)
+        why = "it leads into /proc, where nothing is mounted but procfs"
+        return failures.failed_mount(step.text, step.pointer, EPERM, why)
     if step.failure is not None:
         error: Exception = step.failure(message.number, message.text)
         return error
-    words = failures.kernel_words(message.number, message.text)
+    why = failures.file_systems_words(message.text)
     if step.moment == moments.MOUNT:
-        return failures.failed_mount(step.text, step.pointer, message.number, words)
-    where = f" ({step.pointer})" if step.pointer else ""
-    return StepError(f"{step.text}{where}: {words}", step.pointer, "container", message.number)
+        return failures.failed_mount(step.text, step.pointer, message.number, why)
+    return StepError(step.text, step.pointer, errno=message.number, why=why)

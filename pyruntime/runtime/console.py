@@ -6,7 +6,7 @@ import _socket
 import posix
 from _struct import Struct
 
-from pyruntime.errors import StepError, strerror
+from pyruntime.errors import StepError
 
 SOCKET_PATH_LIMIT = 107  # bytes of sun_path
 POINTER = "/process/terminal"
@@ -30,9 +30,7 @@ def send_descriptor(path: str, fd: int, text: bytes, what: str, pointer: str = "
             sock.close()
     except OSError as error:
         number = error.errno or 0
-        raise StepError(
-            f"send to the {what} `{path}`: {strerror(number)}", pointer, errno=number
-        ) from error
+        raise StepError(f"send to the {what} `{path}`", pointer, errno=number) from error
 
 
 def connect(path: str) -> _socket.socket:

@@ -56,7 +56,13 @@ def describe_end(pid: int, record: Record, *, joining: bool = False) -> Exceptio
         words = ENDS.get(result.si_status, f"exit status {result.si_status}")
     else:
         words = f"killed by signal {result.si_status}"
-    return StepError(f"{who} ended before it was ready: {words}", "", "container")
+    return StepError(f"{who} ended before it was ready: {words}")
+
+
+HINT = (
+    f"the init of a container needs about {FLOOR_KIB} KiB, {KIB_PER_MOUNT} KiB more with each mount beyond the"
+    " usual ones; the hooks and the program come on top"
+)
 
 
 def out_of_memory(what: str, record: Record) -> StepError:
@@ -65,13 +71,7 @@ def out_of_memory(what: str, record: Record) -> StepError:
     for text in _read(record, "memory.limit_in_bytes", "memory.max"):
         if text.strip().isdigit() and int(text) < NO_LIMIT:
             said = f": the limit is {int(text)} bytes"
-    return StepError(
-        f"{what} (memory limit too low?){said}",
-        LIMIT,
-        "container",
-        hint=f"the init of a container needs about {FLOOR_KIB} KiB, {KIB_PER_MOUNT} KiB more with each mount beyond the"
-        " usual ones; the hooks and the program come on top",
-    )
+    return StepError(f"{what} (memory limit too low?){said}", LIMIT, hint=HINT)
 
 
 def name_limit(error: StepError, cgroup: Any) -> None:

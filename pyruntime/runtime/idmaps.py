@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import posix
 
-from pyruntime.errors import StepError, strerror
+from pyruntime.errors import StepError
 from pyruntime.lib.files import read_file
 
 TYPE_CHECKING = False
@@ -54,8 +54,7 @@ def compare(pid: int, uid_mappings: Mappings, gid_mappings: Mappings, place: str
             shown = ", ".join(" ".join(map(str, row)) for row in found) or "empty"
             pointer = _pointer(kind, place)
             raise StepError(
-                f"the {kind} map of the user namespace ({pointer}) is another one: "
-                f"{shown}: invalid argument",
+                f"the {kind} map of the user namespace is another one: {shown}",
                 pointer,
                 errno=errno.EINVAL,
             )
@@ -67,11 +66,7 @@ def read_map(path: str, kind: str, place: str = LINUX) -> list[tuple[int, int, i
         lines = read_file(path, MAP_LIMIT).splitlines()
     except OSError as error:
         pointer = _pointer(kind, place)
-        raise StepError(
-            f"read the {kind} map ({pointer}): {strerror(error.errno or 0)}",
-            pointer,
-            errno=error.errno or 0,
-        ) from error
+        raise StepError(f"read the {kind} map", pointer, errno=error.errno or 0) from error
     rows = []
     for line in lines:
         inside, outside, size = line.split()
@@ -120,13 +115,14 @@ def _ask_helper(kind: str, pid: int, rows: list[tuple[int, int, int]], place: st
     name = f"new{kind}map"
     path, problem = _find(name)
     pointer = _pointer(kind, place)
-    what = f"write the {kind} map ({pointer}): "
+    what = f"write the {kind} map"
     if not path:
         missing = _unmapped(kind, rows)
         raise StepError(
-            f"{what}{missing or f'{name} {problem}'}: operation not permitted",
+            what,
             pointer,
             errno=errno.EPERM,
+            why=missing or f"{name} {problem}",
             hint=None if missing else _package_hint(kind),
         )
     from pyruntime.runtime import programs
@@ -138,16 +134,14 @@ def _ask_helper(kind: str, pid: int, rows: list[tuple[int, int, int]], place: st
             words, {}, limit_bytes=OUTPUT_LIMIT, patience_s=PATIENCE_S, stderr_too=True
         )
     except OSError as error:
-        raise StepError(
-            f"{what}{path}: {strerror(error.errno or 0)}", pointer, errno=error.errno or 0
-        ) from error
+        raise StepError(f"{what} by {path}", pointer, errno=error.errno or 0) from error
     if status:
         said = output.decode("utf-8", "backslashreplace").strip().removeprefix(f"{name}: ")
         ending = f"signal: {status & 0x7F}" if status & 0x7F else f"exit status {status >> 8}"
         raise StepError(
-            f"{what}{name}: {said or 'it said nothing'} ({ending})",
+            what,
             pointer,
-            errno=errno.EPERM,
+            why=f"{name}: {said or 'it said nothing'} ({ending})",
             hint=_helper_hint(kind, path, rows),
         )
 
@@ -283,12 +277,7 @@ def _put(path: str, data: bytes) -> None:
 
 def _failed(kind: str, error: OSError, hint: str | None, place: str) -> StepError:
     number, pointer = error.errno or 0, _pointer(kind, place)
-    return StepError(
-        f"write the {kind} map ({pointer}): {strerror(number)}",
-        pointer,
-        errno=number,
-        hint=hint,
-    )
+    return StepError(f"write the {kind} map", pointer, errno=number, hint=hint)
 
 
 def _pointer(kind: str, place: str) -> str:

@@ -11,7 +11,7 @@ import posix
 import select
 from errno import EACCES, EBUSY, ENODEV, EOPNOTSUPP
 
-from pyruntime.errors import InternalError, KernelError, StepError, UsageError, strerror
+from pyruntime.errors import InternalError, KernelError, StepError, UsageError
 from pyruntime.features import namespaces
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
@@ -78,9 +78,7 @@ class Launch:
             self._hand_over(make_fifos)
         except OSError as error:
             number = error.errno or 0
-            raise StepError(
-                f"prepare the container init: {strerror(number)}", errno=number
-            ) from error
+            raise StepError("prepare the container init", errno=number) from error
         self._spawn()
         for undo in host.spawned:
             undo()
@@ -194,9 +192,7 @@ class Launch:
         except OSError as error:
             _end(pid)
             number = error.errno or 0
-            raise StepError(
-                f"open the container's process: {strerror(number)}", errno=number
-            ) from error
+            raise StepError("open the container's process", errno=number) from error
         posix.waitpid(host.pid, 0)
         posix.close(host.pidfd)
         host.pid, host.pidfd = pid, pidfd
@@ -332,9 +328,7 @@ def _not_spawned(error: KernelError, *, into_cgroup: bool) -> StepError:
             "a process joins a cgroup only from within the subtree that was delegated: "
             "see `systemd-run --user --scope`"
         )
-    return StepError(
-        f"unable to start container process: {error.strerror}", pointer, errno=number, hint=hint
-    )
+    return StepError("unable to start container process", pointer, errno=number, hint=hint)
 
 
 def _end(pid: int) -> None:
@@ -354,7 +348,4 @@ def _run_host_step(step: Step, host: Host) -> None:
         step.run(host)
     except OSError as error:
         number = error.errno or 0
-        where = f" ({step.pointer})" if step.pointer else ""
-        raise StepError(
-            f"{step.text}{where}: {strerror(number)}", step.pointer, errno=number
-        ) from error
+        raise StepError(step.text, step.pointer, errno=number) from error

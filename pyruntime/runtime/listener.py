@@ -10,7 +10,7 @@ import _socket
 import posix
 from errno import EAGAIN, EPERM, ETIMEDOUT
 
-from pyruntime.errors import StepError, strerror
+from pyruntime.errors import StepError
 from pyruntime.kernel import calls
 from pyruntime.lib import jsondoor
 from pyruntime.runtime import console, hooks, status
@@ -46,8 +46,9 @@ def _take(host: Host) -> int:
         hint = None
         if number == EPERM:
             hint = "a process may only be traced: see kernel.yama.ptrace_scope"
-        words = f"take the listener of the seccomp filter ({POINTER}): {strerror(number)}"
-        raise StepError(words, POINTER, errno=number, hint=hint) from error
+        raise StepError(
+            "take the listener of the seccomp filter", POINTER, errno=number, hint=hint
+        ) from error
 
 
 def _process_state(host: Host, metadata: str | None) -> dict[str, Any]:
@@ -75,7 +76,5 @@ def _send(path: str, fd: int, text: bytes) -> None:
         if number == EAGAIN:
             number = ETIMEDOUT
         raise StepError(
-            f"failed to connect with seccomp agent `{path}` ({POINTER}): {strerror(number)}",
-            POINTER,
-            errno=number,
+            f"failed to connect with seccomp agent `{path}`", POINTER, errno=number
         ) from error

@@ -12,7 +12,7 @@ import _signal
 import errno
 import posix
 
-from pyruntime.errors import KernelError, StepError, strerror
+from pyruntime.errors import KernelError, StepError
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
@@ -85,9 +85,4 @@ def _failed(error: OSError, pointer: str) -> StepError:
     hint = None
     if number in (errno.EPERM, errno.ENOSPC):
         hint = "see the sysctl user.max_user_namespaces"
-    return StepError(
-        f"make a user namespace for the mapping ({pointer}): {strerror(number)}",
-        pointer,
-        errno=number,
-        hint=hint,
-    )
+    return StepError("make a user namespace for the mapping", pointer, errno=number, hint=hint)

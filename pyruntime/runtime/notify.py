@@ -16,7 +16,7 @@ import posix
 import select
 import time
 
-from pyruntime.errors import StepError, strerror
+from pyruntime.errors import StepError
 from pyruntime.features.inside import NOTIFY_SOCKET, NOTIFY_STATE
 from pyruntime.lib import files
 
@@ -140,9 +140,7 @@ def _connect(address: bytes) -> _socket.socket:
 def _failed(address: bytes, error: OSError) -> StepError:
     name = address.decode("utf-8", "backslashreplace")
     number = error.errno or errno.ETIMEDOUT
-    return StepError(
-        f"tell the service manager at NOTIFY_SOCKET `{name}`: {strerror(number)}", errno=number
-    )
+    return StepError(f"tell the service manager at NOTIFY_SOCKET `{name}`", errno=number)
 
 
 def _listen(entry: Entry) -> _socket.socket:
@@ -153,7 +151,7 @@ def _listen(entry: Entry) -> _socket.socket:
     except OSError as error:
         number = error.errno or 0
         raise StepError(
-            f"{entry.path}/{NOTIFY_STATE}: {strerror(number)}",
+            f"{entry.path}/{NOTIFY_STATE}",
             errno=number,
             hint="create had no NOTIFY_SOCKET in its environment; start needs none then",
         ) from error
@@ -166,7 +164,7 @@ def _listen(entry: Entry) -> _socket.socket:
         sock.close()
         number = error.errno or 0
         raise StepError(
-            f"bind {entry.path}/{NOTIFY_STATE}/{NOTIFY_SOCKET}: {strerror(number)}", errno=number
+            f"bind {entry.path}/{NOTIFY_STATE}/{NOTIFY_SOCKET}", errno=number
         ) from error
     finally:
         posix.umask(umask)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posix
 
-from pyruntime.errors import StepError, strerror
+from pyruntime.errors import StepError
 from pyruntime.lib.files import S_IFDIR, S_IFMT, S_IFREG, S_IFSOCK
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ def write_pid_file(path: str, pid: int, host: Host | None = None) -> None:
             return
         _replace(path, b"%d" % pid)
     except OSError as error:
-        raise StepError(f"write the pid file `{path}`: {strerror(error.errno or 0)}") from error
+        raise StepError(f"write the pid file `{path}`", errno=error.errno or 0) from error
     if host is not None:
         host.push(lambda: _remove(path))
 

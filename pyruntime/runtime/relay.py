@@ -7,7 +7,7 @@ import posix
 import select
 from errno import EIO
 
-from pyruntime.errors import KernelError, StepError, strerror
+from pyruntime.errors import KernelError, StepError
 from pyruntime.kernel import calls
 from pyruntime.runtime.interruption import ENDING
 
@@ -74,9 +74,7 @@ def find_terminal() -> int:
         return posix.open("/dev/tty", posix.O_RDWR | posix.O_NOCTTY | posix.O_CLOEXEC)
     except OSError as error:
         number = error.errno or 0
-        raise StepError(
-            f"open /dev/tty: {strerror(number)}", "/process/terminal", errno=number
-        ) from error
+        raise StepError("open /dev/tty", "/process/terminal", errno=number) from error
 
 
 def is_foreground(terminal: int) -> bool:

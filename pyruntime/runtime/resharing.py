@@ -11,7 +11,7 @@ from errno import ENOENT, ESRCH
 
 from pyruntime import resctrl
 from pyruntime.cgroup import driver
-from pyruntime.errors import StepError, UnsupportedError, strerror
+from pyruntime.errors import StepError, UnsupportedError
 from pyruntime.features import intel_rdt
 
 TYPE_CHECKING = False
@@ -50,11 +50,7 @@ class Resharing:
             elif self.before is None:
                 self._make(groups)
             else:
-                raise StepError(
-                    f"resctrl group `{self.name}` ({resctrl.POINTER}): {strerror(ENOENT)}",
-                    resctrl.POINTER,
-                    errno=ENOENT,
-                )
+                raise StepError(f"resctrl group `{self.name}`", resctrl.POINTER, errno=ENOENT)
             try:
                 groups.write_schemata(self.name, lines)
                 if self.made:
@@ -70,8 +66,7 @@ class Resharing:
     def _make(self, groups: resctrl.Groups) -> None:
         if not intel_rdt.is_name(self.name):
             raise StepError(
-                f"the container's id `{self.name}` is the name of no resctrl group ({resctrl.POINTER})",
-                resctrl.POINTER,
+                f"the container's id `{self.name}` is the name of no resctrl group", resctrl.POINTER
             )
         self.entry.note({"kind": "resctrl", "group": self.name, "made": True, "monitor": ""})
         groups.make(self.name)
@@ -91,7 +86,7 @@ def _enabled(wanted: LinuxIntelRdt) -> resctrl.Groups:
         words, resources = NEEDS[key]
         if not any(groups.has("info", resource) for resource in resources):
             posix.close(groups.fd)
-            raise UnsupportedError(f"{words} is not enabled ({resctrl.POINTER}/{key})")
+            raise UnsupportedError(f"{words} is not enabled", f"{resctrl.POINTER}/{key}")
     return groups
 
 

@@ -49,10 +49,10 @@ def prepare(spec: Config, data: bytes, request: CreateRequest) -> bytes:
         return _with_maps(spec, request) if is_unmapped(linux) else data
     if not request.map_root_user:
         raise StepError(
-            f"rootless container requires user namespaces: config.json has none ({POINTER}): "
-            "operation not permitted",
+            "rootless container requires user namespaces",
             POINTER,
             errno=EPERM,
+            why="config.json has none",
             hint=f"{FLAG} makes one, and `spec --rootless` writes a config.json that has one",
         )
     linux["namespaces"] = [*namespaces, {"type": "user"}]

@@ -106,9 +106,7 @@ def _open_fifo(entry: Entry, name: str, way: int) -> int:
     except OSError as error:
         if error.errno == errno.ENXIO:  # nobody reads it: the init is gone
             raise errors.WrongStatus(entry.id, errors.WORDS["start stopped"]) from None
-        raise errors.StepError(
-            f"{entry.path}/{name}: {errors.strerror(error.errno or 0)}"
-        ) from error
+        raise errors.StepError(f"{entry.path}/{name}", errno=error.errno or 0) from error
     if posix.fstat(fd).st_mode & S_IFMT != S_IFIFO:
         posix.close(fd)
         raise errors.StepError(f"{entry.path}/{name}: not a fifo")
@@ -164,7 +162,7 @@ def _failure(entry: Entry, step: int, number: int, text: bytes) -> Exception:
         return hook_failure(kind, int(index), hook["path"], timeout, number, text)
     if pointer.startswith("/process/args"):
         return failed_exec(config["process"]["args"][0], number)
-    return errors.StepError(f"{what}: {errors.strerror(number)}", pointer, "container", number)
+    return errors.StepError(what, pointer, errno=number)
 
 
 def _silent_end(record: Record) -> Exception:
@@ -172,9 +170,7 @@ def _silent_end(record: Record) -> Exception:
 
     if was_oom_killed(record):
         return out_of_memory("container init was OOM-killed", record)
-    return errors.StepError(
-        "container init ended before it could execute the program", "", "container"
-    )
+    return errors.StepError("container init ended before it could execute the program")
 
 
 def _settle(entry: Entry, record: Record, log: Log) -> None:

@@ -156,7 +156,7 @@ class Store:
 
 def _failed(what: str, error: OSError, hint: str | None = None) -> errors.StepError:
     number = error.errno or 0
-    return errors.StepError(f"{what}: {errors.strerror(number)}", errno=number, hint=hint)
+    return errors.StepError(what, errno=number, hint=hint)
 
 
 def _open_root(path: str, *, own: bool) -> int:

@@ -301,7 +301,7 @@ def test_a_read_only_hierarchy_says_so(maker: Maker) -> None:
         with pytest.raises(errors.StepError, match=r"remove cgroup .*: read-only file system"):
             driver.release(maker.holdings[0])
         with pytest.raises(
-            errors.StepError, match=r"create cgroup /.* in pids: read-only file system"
+            errors.StepError, match=r"create cgroup /.* in pids .*: read-only file system"
         ):
             maker.prepare("/" + unique_id(), {})
     finally:

@@ -247,7 +247,7 @@ def test_threaded_all_the_way_down(made: Made) -> None:
     nested = made.prepare(f"{top.relative['']}/a/b", {})
     assert Path(nested.paths[""], "cgroup.type").read_text().strip() == "threaded"
     rows = [{"pageSize": "2MB", "limit": 0}]
-    with pytest.raises(errors.StepError, match="with domain controllers: it is in"):
+    with pytest.raises(errors.StepError, match=r"with domain controllers .*: it is in"):
         made.prepare(f"{top.relative['']}/c", {"hugepageLimits": rows})
     os.rmdir(group / "thread")
 

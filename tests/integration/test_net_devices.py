@@ -223,7 +223,7 @@ def test_an_ordinary_user(person: Person) -> None:
     with PersonBox(person.give(bundle), person) as box:
         outcome = box.run()
     assert outcome.code == 1
-    assert "needs CAP_NET_ADMIN: operation not permitted" in outcome.err
+    assert "needs CAP_NET_ADMIN (/linux/netDevices): operation not permitted" in outcome.err
 
 
 def test_a_later_failure_brings_all_back(bundle: Bundle) -> None:

@@ -31,7 +31,7 @@ class Refused(errors.StepError):
     """systemd said no; `name` is D-Bus's for the error."""
 
     def __init__(self, what: str, name: str, text: str) -> None:
-        super().__init__(f"{what}: systemd: {text or name}", "/linux/cgroupsPath")
+        super().__init__(what, "/linux/cgroupsPath", why=f"systemd: {text or name}")
         self.name = name
 
 
@@ -89,7 +89,9 @@ class Bus:
         accepted, _, rest = rest.partition(b"\r\n")
         if answer.strip() != b"DATA" or not accepted.startswith(b"OK"):
             raise errors.StepError(
-                f"talk to {self.whose}: it does not take us for who we are", "/linux/cgroupsPath"
+                f"talk to {self.whose}",
+                "/linux/cgroupsPath",
+                why="it does not take us for who we are",
             )
         self._take(rest)
 
@@ -103,7 +105,7 @@ class Bus:
             message = new_method_call(address, method, signature or None, body)
             data = message.serialise(serial=self.serial)
         except UNREADABLE as error:
-            raise errors.StepError(f"{what}: {error}", "/linux/cgroupsPath") from error
+            raise errors.StepError(what, "/linux/cgroupsPath", why=str(error)) from error
         self._send(data, deadline)
         while True:
             reply = self._next(deadline)
@@ -200,4 +202,4 @@ class Bus:
             raise self._broken(f"no answer within {PATIENCE_S:.0f} seconds")
 
     def _broken(self, why: str) -> errors.StepError:
-        return errors.StepError(f"talk to {self.whose}: {why}", "/linux/cgroupsPath")
+        return errors.StepError(f"talk to {self.whose}", "/linux/cgroupsPath", why=why)

@@ -44,8 +44,7 @@ def unit(cgroups_path: str | None, container_id: str, *, user: bool) -> Unit:
         parts = cgroups_path.split(":")
         if len(parts) != 3:
             raise errors.StepError(
-                "expected cgroupsPath to be of format `slice:prefix:name` for systemd cgroups,"
-                f" got `{cgroups_path}` instead",
+                f"expected cgroupsPath to be of format `slice:prefix:name` for systemd cgroups, got `{cgroups_path}` instead",
                 POINTER,
             )
         slice_, prefix, name = parts

@@ -52,9 +52,7 @@ class Undone:
         except OSError as error:
             number = error.errno or 0
             raise errors.StepError(
-                f"put back the device rules: {errors.strerror(number)}",
-                "/linux/resources/devices",
-                errno=number,
+                "put back the device rules", "/linux/resources/devices", errno=number
             ) from error
         finally:
             posix.close(self.fd)

@@ -35,7 +35,7 @@ class Scope:
         if user and layout.mode != "v2":
             raise errors.UnsupportedError(
                 "the systemd of an ordinary user has no limits to give but on cgroup v2",
-                "without --systemd-cgroup a container runs without them",
+                hint="without --systemd-cgroup a container runs without them",
             )
         self.user = user
         self.unit = names.unit(cgroups_path, container_id, user=user)
@@ -91,9 +91,7 @@ class Scope:
         except OSError as error:
             number = error.errno or 0
             raise errors.StepError(
-                f"move the init into {self.path}: {errors.strerror(number)}",
-                names.POINTER,
-                errno=number,
+                f"move the init into {self.path}", names.POINTER, errno=number
             ) from error
 
 

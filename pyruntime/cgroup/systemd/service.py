@@ -84,7 +84,7 @@ def start(bus: Bus, unit: Unit, properties: list[Property]) -> None:
             _reset(bus, unit.name)
     if result != "done":
         _reset(bus, unit.name)
-        raise errors.StepError(f"{what}: systemd: {result}", names.POINTER)
+        raise errors.StepError(what, names.POINTER, why=f"systemd: {result}")
 
 
 def stop(bus: Bus, name: str, description: str) -> None:

@@ -53,7 +53,7 @@ def properties(annotations: Mapping[str, str]) -> list[tuple[str, Variant]]:
                 why = f"value `{text}`: {error}"
         if why:
             pointer = "/annotations/" + key.replace("~", "~0").replace("/", "~1")
-            raise errors.StepError(f"annotation {key}: {why}", pointer)
+            raise errors.StepError(f"annotation {key}", pointer, why=why)
         found.append((name, value))
     return found
 

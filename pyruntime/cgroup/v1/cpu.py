@@ -87,8 +87,9 @@ def _set_shares(dir_fd: int, shares: int) -> None:
     if got != shares:
         bound = "maximum" if shares > got else "minimum"
         raise errors.StepError(
-            f"set cpu shares to {shares}: the {bound} allowed cpu-shares is {got}",
+            f"set cpu shares to {shares}",
             "/linux/resources/cpu/shares",
+            why=f"the {bound} allowed cpu-shares is {got}",
         )
 
 

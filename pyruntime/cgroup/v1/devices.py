@@ -110,8 +110,9 @@ def apply(dir_fd: int, resources: Mapping[str, Any], *, fresh: bool) -> None:
             posix.close(fd)
     if not _as_asked(dir_fd, rows):
         raise errors.StepError(
-            "set device rules: devices.list does not read back as it was written",
+            "set device rules",
             "/linux/resources/devices",
+            why="devices.list does not read back as it was written",
         )
 
 
@@ -149,9 +150,9 @@ def _change(held: _Filter, allow: bool, node: Node, access: str, pointer: str) -
     if wildcard := held.take(node, access):
         word = "allow" if allow else "deny"
         raise errors.StepError(
-            f"{word} device {rule_text(node, access)}: the v1 devices controller cannot punch a hole"
-            f" into the wildcard rule {wildcard}",
+            f"{word} device {rule_text(node, access)}",
             pointer,
+            why=f"the v1 devices controller cannot punch a hole into the wildcard rule {wildcard}",
         )
 
 

@@ -83,8 +83,9 @@ def _set_kernel_memory(dir_fd: int, key: str, name: str, limit: int) -> None:
     knob.set_value(dir_fd, name, str(limit), f"memory {key}", f"/memory/{key}")
     if int(knob.read(dir_fd, name)) > limit:
         raise errors.StepError(
-            f"set memory {key} to {limit}: this kernel has no such limit any more",
+            f"set memory {key} to {limit}",
             f"/linux/resources/memory/{key}",
+            why="this kernel has no such limit any more",
         )
 
 

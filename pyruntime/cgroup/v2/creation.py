@@ -64,7 +64,7 @@ def prepare(
             continue
         finally:
             work.close()
-    raise errors.StepError("create cgroup: its parents keep vanishing", location.POINTER)
+    raise errors.StepError("create cgroup", location.POINTER, why="its parents keep vanishing")
 
 
 class UnifiedWork(Work):
@@ -100,9 +100,9 @@ class UnifiedWork(Work):
             return
         if self.wants_domain:
             raise errors.StepError(
-                f"cannot enter cgroupv2 {self.group.directory} with domain controllers:"
-                f" it is in {kind} mode",
+                f"cannot enter cgroupv2 {self.group.directory} with domain controllers",
                 location.POINTER,
+                why=f"it is in {kind} mode",
             )
         if kind == "domain invalid":
             self._become_threaded()
@@ -132,7 +132,7 @@ class UnifiedWork(Work):
             if rootless and number in (errno.EPERM, errno.EACCES):
                 return
             raise errors.StepError(
-                f"attach the device rules to {self.group.directory}: {errors.strerror(number)}",
+                f"attach the device rules to {self.group.directory}",
                 "/linux/resources/devices",
                 errno=number,
             ) from error
@@ -142,7 +142,7 @@ class UnifiedWork(Work):
             raise errors.UnsupportedError(
                 f"a limit in linux.resources needs the {controller} controller, which"
                 f" {self.group.directory} does not have",
-                "it must be in cgroup.subtree_control of every group above",
+                hint="it must be in cgroup.subtree_control of every group above",
             )
 
 

@@ -26,9 +26,7 @@ def hand_over(dir_fd: int, uid: int, *, rootless: bool) -> None:
             return
         number = error.errno or 0
         raise errors.StepError(
-            f"give the cgroup to user {uid}: {errors.strerror(number)}",
-            "/linux/cgroupsPath",
-            errno=number,
+            f"give the cgroup to user {uid}", "/linux/cgroupsPath", errno=number
         ) from error
 
 

@@ -30,6 +30,6 @@ def _failed(dir_fd: int, key: str, line: str, error: OSError) -> errors.StepErro
             return errors.StepError(
                 f'unified resource "{key}" can\'t be set: controller "{controller}" not available',
                 f"/linux/resources/unified/{key}",
-                errno=error.errno,
+                errno=error.errno or 0,
             )
     return knob.failed(f"unified {key}", line, f"/unified/{key}", error)

@@ -88,7 +88,7 @@ def test_a_start_container_hook_failed(
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        (OTHER_STEP, "set the umask: operation not permitted"),
+        (OTHER_STEP, "set the umask (/process/user/umask): operation not permitted"),
         (5000, "step 5000 of the container init: operation not permitted"),
     ],
 )

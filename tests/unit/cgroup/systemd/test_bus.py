@@ -120,7 +120,7 @@ def test_the_end_of_a_job_is_believed_of_systemd_alone(server: Server) -> None:
 def test_a_unit_of_somebody_else_is_an_error(server: Server) -> None:
     server.answer().answer().refuse(service.EXISTS, "Unit exists.")
     server.refuse(service.GONE, "not loaded").refuse(service.EXISTS, "Unit exists.")
-    with pytest.raises(Refused, match=r"start unit pyruntime-web.scope: systemd: Unit exists$"):
+    with pytest.raises(Refused, match=r"start unit pyruntime-web.scope .*: systemd: Unit exists$"):
         service.start(server.connect(), UNIT, [])
 
 
@@ -187,14 +187,14 @@ def test_its_own_group(server: Server, path: str, prefix: str) -> None:
 @pytest.mark.parametrize("greeting", [b"REJECTED EXTERNAL\r\n", b"ERROR\r\n", b"x" * 20000])
 def test_a_bus_that_does_not_know_us(server: Server, greeting: bytes) -> None:
     server.greeting, server.data = greeting, b""
-    with pytest.raises(errors.StepError, match="talk to systemd: it does not take us"):
+    with pytest.raises(errors.StepError, match=r"talk to systemd .*: it does not take us"):
         server.connect()
 
 
 def test_a_silent_bus(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "PATIENCE_S", 0.01)
     server.greeting, server.data = b"", b""
-    with pytest.raises(errors.StepError, match="talk to systemd: no answer within 0 seconds"):
+    with pytest.raises(errors.StepError, match=r"talk to systemd .*: no answer within 0 seconds"):
         server.connect()
 
 
@@ -209,7 +209,7 @@ def test_a_job_without_an_end(server: Server, monkeypatch: pytest.MonkeyPatch) -
 def test_a_bus_that_hangs_up(server: Server) -> None:
     bus = server.connect()
     server.ours.close()
-    with pytest.raises(errors.StepError, match=r"talk to systemd: (it hung up|broken pipe)"):
+    with pytest.raises(errors.StepError, match=r"talk to systemd .*: (it hung up|broken pipe)"):
         service.version(bus)
 
 
