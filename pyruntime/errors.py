@@ -26,20 +26,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# The substrings engines match (containerd, CRI-O, Podman, Docker), pinned by tests/unit/test_engine_words.py.
+# What engines (containerd, CRI-O, Podman, Docker) match in our messages: each text stands here and nowhere else.
 WORDS = {
     "unknown id": "container does not exist",
     "not running": "container not running",
     "not paused": "container not paused",
     "exists": "container with given ID already exists",
     "bad id": "invalid container ID format",
-    "no process": "no such process",
     "started": "cannot start an already running container",
     "start stopped": "cannot start a container that has stopped",
     "exec stopped": "cannot exec in a stopped container",
     "exec paused": "cannot exec in a paused container (use --ignore-paused to override)",
     "no config": "JSON specification file config.json not found",
     "not in path": "executable file not found in $PATH",
+    "no program": "unable to start container process: exec: ",
+    "no console": "cannot allocate tty if pyruntime will detach without setting console socket",
+    "no terminal": "cannot use console socket if pyruntime will not detach or allocate tty",
+    "no permission": "rootless needs no limits + no cgrouppath when no permission is granted for cgroups",
 }
 
 

@@ -32,7 +32,7 @@ from pyruntime.features.inside import clean
 from pyruntime.features.mount_steps import guard_proc, set_all
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
-from pyruntime.plan import moments
+from pyruntime.plan import messages, moments
 from pyruntime.plan.step import (
     DIRECTORY,
     MAKE_DIRECTORY,
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
 
     Mapper = Callable[[Any, int], None]
 
-LENT, SYNC_CODE = ord("D"), ord("S")
 # f_flag of statvfs(3) and what it is called by mount_setattr(2): what a user namespace finds locked.
 LOCKED = (
     (posix.ST_RDONLY, lib.MOUNT_ATTR_RDONLY),
@@ -313,8 +312,8 @@ def _mapped_by_host(bind: Bind, site: Site) -> Step:
     mapper = bind.mapper
     assert mapper is not None
     ops = [
-        *send_descriptors(site.socket_fd, LENT, bind.tree),
-        builtin(SYNC, site.socket_fd, SYNC_CODE),
+        *send_descriptors(site.socket_fd, messages.LENT, bind.tree),
+        builtin(SYNC, site.socket_fd, messages.SYNC),
     ]
     text = f"id-map `{bind.source}` for `{bind.target}`"
     return Step(moments.MOUNT, bind.pointer, text, ops, run=lambda host: mapper(host, host.lent))

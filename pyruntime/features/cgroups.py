@@ -11,7 +11,7 @@ from pyruntime.cgroup import driver, location
 from pyruntime.features.inside import clean
 from pyruntime.features.mount_options import words_of
 from pyruntime.kernel.native import lib
-from pyruntime.plan import moments
+from pyruntime.plan import messages, moments
 from pyruntime.plan.step import SYNC, Step, builtin, sys
 
 TYPE_CHECKING = False
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pyruntime.plan.host import HostSide
     from pyruntime.spec.types import Config, Mount
 
-SYNC_CODE = ord("S")
 PROPERTIES = ("linux.cgroupsPath", "linux.resources")
 
 
@@ -105,7 +104,7 @@ def _join(site: Site, numbers: list[int]) -> Step:
     """The init by itself; where it has no descriptors for that, the host moves it."""
     text, ops = "join the cgroups", []
     if site.lean:
-        ops.append(builtin(SYNC, site.socket_fd, SYNC_CODE))
+        ops.append(builtin(SYNC, site.socket_fd, messages.SYNC))
         return Step(
             moments.JOIN_CGROUP,
             "/linux/cgroupsPath",

@@ -10,7 +10,7 @@ import posix
 
 from pyruntime.errors import StepError
 from pyruntime.kernel.native import lib
-from pyruntime.plan import moments
+from pyruntime.plan import messages, moments
 from pyruntime.plan.step import SYNC, Step, builtin
 
 TYPE_CHECKING = False
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 PROPERTIES = ("linux.timeOffsets",)
 
 CLOCKS = {"monotonic": lib.CLOCK_MONOTONIC, "boottime": lib.CLOCK_BOOTTIME}
-SYNC_CODE = ord("S")
 NANOSECONDS = 1_000_000_000
 
 
@@ -57,7 +56,7 @@ def plan(spec: Config, site: Site) -> Iterator[Step]:
         moments.TIME_NAMESPACE,
         "/linux/timeOffsets",
         "set the time offsets",
-        [builtin(SYNC, site.socket_fd, SYNC_CODE)],
+        [builtin(SYNC, site.socket_fd, messages.SYNC)],
         run=lambda host: _write(host.pid, lines),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EACCES, EISDIR, ENOENT, EREMOTE, ETIME
 
-from pyruntime.errors import HookError, ProgramError, StepError, strerror
+from pyruntime.errors import WORDS, HookError, ProgramError, StepError, strerror
 
 INTO_PROC = EREMOTE
 """Which nothing here says otherwise: the target of a mount turned out to lie on procfs (CVE-2019-16884)."""
@@ -54,7 +54,7 @@ def failed_mount(
 def missing_program(name: str, number: int) -> ProgramError:
     """The look-up at create failed; Docker and Podman judge by these words."""
     if number == ENOENT and "/" not in name:
-        words = "executable file not found in $PATH"
+        words = WORDS["not in path"]
     elif number == ENOENT:
         words = f"stat {name}: no such file or directory"
     elif number == EISDIR:
@@ -62,7 +62,7 @@ def missing_program(name: str, number: int) -> ProgramError:
     else:
         words = strerror(number)
     return ProgramError(
-        f'unable to start container process: exec: "{name}": {words}',
+        f'{WORDS["no program"]}"{name}": {words}',
         "/process/args/0",
         number,
     )

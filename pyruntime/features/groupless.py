@@ -4,7 +4,7 @@ the host's root may not make any. Whoever asked for limits is told; nobody else 
 from __future__ import annotations
 
 from pyruntime.cgroup import driver
-from pyruntime.errors import StepError
+from pyruntime.errors import WORDS, StepError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pyruntime.spec.types import Config
 
 # runc's words, which the engines' tests look for.
-NO_PERMISSION = "rootless needs no limits + no cgrouppath when no permission is granted for cgroups"
 
 
 def decide(spec: Config, site: Site) -> bool:
@@ -48,7 +47,7 @@ def decide(spec: Config, site: Site) -> bool:
 
 def _refused(what: str, pointer: str, obstacle: str) -> StepError:
     return StepError(
-        f"{NO_PERMISSION}: the config has {what}",
+        f"{WORDS['no permission']}: the config has {what}",
         pointer,
         why=obstacle,
         hint="on cgroup v2 run it in a subtree that is yours, as with `systemd-run --user --scope`",

@@ -10,7 +10,7 @@ from pyruntime.errors import UnsupportedError
 from pyruntime.features.failures import hook_failure
 from pyruntime.features.program import environment_words
 from pyruntime.kernel.native import lib
-from pyruntime.plan import moments
+from pyruntime.plan import messages, moments
 from pyruntime.plan.step import HOOK, SYNC, Buffer, Pointers, Step, builtin, sys
 
 TYPE_CHECKING = False
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 PROPERTIES = tuple(f"hooks.{kind}" for kind in KINDS)
 
-SYNC_CODE = ord("S")
 MOST_MS = (1 << 62) - 1  # what the init takes; the specification sets no limit
 STATE_LIMIT = 196000  # bytes of state a container-side hook can be given
 
@@ -54,7 +53,7 @@ def plan(spec: Config, site: Site) -> Iterator[Step]:
             moments.HOOKS_RUNTIME,
             "/hooks",
             "run the hooks of the runtime's side",
-            [builtin(SYNC, site.socket_fd, SYNC_CODE)],
+            [builtin(SYNC, site.socket_fd, messages.SYNC)],
             run=lambda host: host.run_hooks(),
         )
     places = {"createContainer": moments.HOOKS_CONTAINER, "startContainer": moments.HOOKS_START}

@@ -15,7 +15,7 @@ from pyruntime.errors import StepError, UnsupportedError
 from pyruntime.features.fields import send_descriptors
 from pyruntime.kernel.native import lib
 from pyruntime.lib import handover
-from pyruntime.plan import moments
+from pyruntime.plan import messages, moments
 from pyruntime.plan.step import SYNC, Reg, Step, builtin, sys
 
 TYPE_CHECKING = False
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 PROPERTIES = ("linux.netDevices",)
 
-LENT, SYNC_CODE = ord("D"), ord("S")
 CAP_NET_ADMIN = lib.CAP_NET_ADMIN
 NAME_LIMIT = 15  # bytes; IFNAMSIZ without its NUL
 TEMPLATE = "%d"
@@ -99,9 +98,9 @@ def plan(spec: Config, site: Site) -> Iterator[Step]:
         f"move the network devices {', '.join(devices)} into the container",
         [
             sys(lib.NR_socket, lib.AF_NETLINK, kind, lib.NETLINK_ROUTE, out=fd),
-            *send_descriptors(site.socket_fd, LENT, fd),
+            *send_descriptors(site.socket_fd, messages.LENT, fd),
             sys(lib.NR_close, fd),
-            builtin(SYNC, site.socket_fd, SYNC_CODE),
+            builtin(SYNC, site.socket_fd, messages.SYNC),
         ],
         run=lambda host: _move(devices, host),
     )

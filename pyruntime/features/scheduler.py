@@ -14,7 +14,7 @@ from errno import EBUSY, EINVAL, EOPNOTSUPP, EPERM
 from pyruntime.errors import SpecError, StepError
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
-from pyruntime.plan import moments
+from pyruntime.plan import messages, moments
 from pyruntime.plan.step import SYNC, Buffer, Step, builtin, sys
 
 TYPE_CHECKING = False
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 PROPERTIES = ("process.scheduler",)
 
 POINTER = "/process/scheduler"
-SYNC_CODE = ord("S")
 
 POLICIES = {
     "SCHED_OTHER": lib.SCHED_NORMAL,
@@ -99,7 +98,7 @@ def plan(spec: Config, site: Site) -> Iterator[Step]:
             moments.SCHEDULER,
             POINTER,
             text,
-            [builtin(SYNC, site.socket_fd, SYNC_CODE)],
+            [builtin(SYNC, site.socket_fd, messages.SYNC)],
             run=lambda host: _by_pid(host.pid, attributes, wanted, site),
         )
     else:

@@ -9,7 +9,7 @@ from there only systemd may move a process into its users' subtree.
 from __future__ import annotations
 
 from pyruntime.cgroup import driver
-from pyruntime.plan import moments
+from pyruntime.plan import messages, moments
 from pyruntime.plan.step import SYNC, Step, builtin
 
 TYPE_CHECKING = False
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pyruntime.features.site import Site
     from pyruntime.plan.host import HostSide
 
-SYNC_CODE = ord("S")
-
 
 def step(resources: dict[str, Any], site: Site, owner: int | None) -> Step:
     """`owner`: the host's uid that a v2 group is given to."""
@@ -28,7 +26,7 @@ def step(resources: dict[str, Any], site: Site, owner: int | None) -> Step:
         moments.JOIN_CGROUP,
         "/linux/cgroupsPath",
         f"have systemd start unit {site.scope.unit.name} and set its limits",
-        [builtin(SYNC, site.socket_fd, SYNC_CODE)],
+        [builtin(SYNC, site.socket_fd, messages.SYNC)],
         run=lambda host: _start(resources, site, owner, host),
     )
 

@@ -12,7 +12,7 @@ from errno import EBUSY, EINVAL
 from pyruntime.errors import SpecError, StepError
 from pyruntime.features.program import is_filtered
 from pyruntime.kernel.native import lib
-from pyruntime.plan import moments
+from pyruntime.plan import messages, moments
 from pyruntime.plan.step import SYNC, At, Buffer, Pointers, Reg, Step, builtin, store, sys
 
 TYPE_CHECKING = False
@@ -27,7 +27,6 @@ PROPERTIES = ("linux.seccomp",)
 
 INSTRUCTION = 8  # bytes of a struct sock_filter
 CAP_SYS_PTRACE = lib.CAP_SYS_PTRACE
-SYNC_CODE, LISTENER = ord("S"), ord("N")
 NOTIFY = "SCMP_ACT_NOTIFY"
 
 
@@ -75,7 +74,7 @@ def plan(spec: Config, site: Site) -> Iterator[Step]:
         moments.SECCOMP,
         "/linux/seccomp",
         f"{text}, its listener for `{path}`",
-        [load, *_pass_on(profile, fd, site), builtin(SYNC, site.socket_fd, SYNC_CODE, fd)],
+        [load, *_pass_on(profile, fd, site), builtin(SYNC, site.socket_fd, messages.SYNC, fd)],
         run=lambda host: host.hand_over_listener(path, metadata),
         failure=lambda number, _: _not_loaded(text, flags, number),
     )
@@ -93,7 +92,7 @@ def _pass_on(profile: LinuxSeccomp, fd: Reg, site: Site) -> list[Any]:
         if rule.get("action") == NOTIFY and "sendmsg" in rule["names"]:
             why = f"{NOTIFY} cannot be used for sendmsg without CAP_SYS_PTRACE: it hands the listener over"
             raise SpecError([(f"/linux/seccomp/syscalls/{index}/names", why, "")])
-    message = Buffer(bytes((LISTENER, 0, 0, 0)) + bytes(8))
+    message = Buffer(bytes((messages.LISTENER, 0, 0, 0)) + bytes(8))
     control = Buffer(
         (20).to_bytes(8, "little")
         + lib.SOL_SOCKET.to_bytes(4, "little")

@@ -10,7 +10,7 @@ from errno import EBADF, EINVAL, ENOSYS, EPERM
 
 from pyruntime.kernel.native import lib
 from pyruntime.lib.proc import SIGKILL
-from pyruntime.plan import moments
+from pyruntime.plan import messages, moments
 from pyruntime.plan.step import SYNC, WAIT, Reg, Step, builtin, sys
 
 TYPE_CHECKING = False
@@ -27,7 +27,6 @@ KEY_PERMISSIONS = 0x3F1B0000  # possessor: all; user: view, read, search, link
 ALL_CPUS = b"\xff" * 1024  # no kernel is built for more than 8192
 LAST_FD = 0xFFFFFFFF
 TIMER_SLACK_NS = 50_000  # the kernel's own default; 0 would mean our caller's
-READY = ord("R")
 
 
 def plan(spec: Config, site: Site) -> Iterator[Step]:
@@ -61,7 +60,7 @@ def plan(spec: Config, site: Site) -> Iterator[Step]:
     no_signal = [sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG)]
     yield Step(moments.INDEPENDENCE, "", "no longer die with the runtime", no_signal)
     yield Step(moments.RELEASE, "", "report ready", [
-        builtin(SYNC, site.socket_fd, READY),
+        builtin(SYNC, site.socket_fd, messages.READY),
         *([] if site.inline else [sys(lib.NR_close, site.socket_fd)]),
     ])  # fmt: skip
     if not site.exec:  # who joins a container starts at once

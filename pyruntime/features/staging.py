@@ -17,7 +17,7 @@ from errno import EINVAL, ENOMEM, ENOSPC, EPERM
 from pyruntime.errors import StepError
 from pyruntime.kernel.native import lib
 from pyruntime.lib.proc import SIGKILL
-from pyruntime.plan import moments
+from pyruntime.plan import messages, moments
 from pyruntime.plan.step import CLONE, SYNC, Step, builtin, sys
 
 TYPE_CHECKING = False
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from pyruntime.features.site import Site
     from pyruntime.spec.types import Config, IDMapping, Linux
-
-SYNC_CODE = ord("S")
 
 
 def plan(spec: Config, site: Site, others: int) -> Iterator[Step]:
@@ -72,7 +70,7 @@ def _new_user_namespace(linux: Linux, site: Site) -> Step:
     ops = [sys(lib.NR_unshare, lib.CLONE_NEWUSER)]
     if site.unprivileged_user:
         ops.append(sys(lib.NR_prctl, lib.PR_SET_DUMPABLE, 1))
-    ops.append(builtin(SYNC, site.socket_fd, SYNC_CODE))
+    ops.append(builtin(SYNC, site.socket_fd, messages.SYNC))
     uids, gids = linux.get("uidMappings") or [], linux.get("gidMappings") or []
     return Step(
         moments.USER_NAMESPACE,
@@ -101,7 +99,7 @@ def _compare_maps(linux: Linux, site: Site) -> Step:
         moments.USER_NAMESPACE,
         "/linux/uidMappings",
         "compare the maps of the joined user namespace",
-        [builtin(SYNC, site.socket_fd, SYNC_CODE)],
+        [builtin(SYNC, site.socket_fd, messages.SYNC)],
         run=lambda host: host.compare_id_maps(uids, gids),
     )
 

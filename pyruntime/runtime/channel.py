@@ -1,14 +1,14 @@
-"""The host's end of the socket to the init: messages of native/init/tape.h, one per packet."""
+"""The host's end of the socket to the init; what is said on it is in plan/messages.py."""
 
 from __future__ import annotations
 
 import _socket
 import posix
 import select
-from _struct import Struct
 from errno import EPERM
 
 from pyruntime.errors import InternalError
+from pyruntime.plan.messages import FDS, GO, HEADER, NO_STEP, Message, late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,25 +16,8 @@ if TYPE_CHECKING:
 
     from pyruntime.plan.step import Step
 
-HEADER = Struct("<BBHiI")
 PACKET = 2048
-ERROR, READY, SYNC, TERMINAL, ABOUT_TO_EXEC, CLONED, LENT, LISTENER = (
-    ord(letter) for letter in "ERSFXKDN"
-)
-FDS = {TERMINAL: 1, LENT: 1, LISTENER: 1}
-"""How many descriptors come with a message; none with any other."""
-NO_STEP = 0xFFFF
-
-
-class Message:
-    """`fds` came along and are ours to close."""
-
-    __slots__ = ("type", "step", "number", "text", "fds")
-
-    def __init__(self, packet: bytes, fds: list[int]) -> None:
-        self.type, _, self.step, self.number, length = HEADER.unpack_from(packet)
-        self.text = packet[HEADER.size : HEADER.size + length]
-        self.fds = fds
+"""Bytes: more than any message has."""
 
 
 class Channel:
@@ -96,13 +79,12 @@ class Channel:
         return bool(ready)
 
     def go(self) -> None:
-        self.socket.send(HEADER.pack(ord("G"), 0, 0, 0, 0), _socket.MSG_NOSIGNAL)
+        self.socket.send(GO, _socket.MSG_NOSIGNAL)
 
     def fill(self, slot: int, value: bytes) -> None:
         """A late value for its slot on the tape; of an init that is gone its last message tells."""
-        packet = HEADER.pack(ord("L"), 0, slot, 0, len(value)) + value
         try:
-            self.socket.send(packet, _socket.MSG_NOSIGNAL)
+            self.socket.send(late(slot, value), _socket.MSG_NOSIGNAL)
         except (BrokenPipeError, ConnectionResetError):
             pass
 

@@ -18,7 +18,6 @@ from pyruntime.errors import (
     BundleError,
     PyruntimeError,
     StepError,
-    UsageError,
     WrongStatus,
     strerror,
 )
@@ -34,6 +33,7 @@ from pyruntime.runtime.host import Host
 from pyruntime.runtime.interruption import Held
 from pyruntime.runtime.launch import CAP_SYS_ADMIN, Launch, check_preserved, look_around
 from pyruntime.runtime.record import new_record
+from pyruntime.runtime.request import check_terminal
 from pyruntime.spec import load
 
 TYPE_CHECKING = False
@@ -63,7 +63,7 @@ class Creation:
             from pyruntime.runtime.starting import NO_PROCESS
 
             raise WrongStatus(request.container_id, NO_PROCESS)
-        _check_terminal(request, self.spec)
+        check_terminal(request, asked=bool(self.spec.get("process", {}).get("terminal")))
         features.reach(self.spec)
         if request.cgroup_manager == "systemd":
             driver.reach_systemd()
@@ -330,17 +330,6 @@ def _absolute(path: str, base: str) -> str:
     if path[:1] != "/":
         path = f"{base}/{path}"
     return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
-
-
-def _check_terminal(request: CreateRequest, spec: Config) -> None:
-    terminal = bool(spec.get("process", {}).get("terminal"))
-    detached = request.detach
-    if terminal and detached and not request.console_socket:
-        raise UsageError(
-            "cannot allocate tty if pyruntime will detach without setting console socket"
-        )
-    if request.console_socket and not (terminal and detached):
-        raise UsageError("cannot use console socket if pyruntime will not detach or allocate tty")
 
 
 def _activated_fds() -> int:

@@ -17,7 +17,7 @@ from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.lib import proc
 from pyruntime.lib.proc import SIGKILL
-from pyruntime.plan import moments
+from pyruntime.plan import messages, moments
 from pyruntime.plan.tape import Tape
 from pyruntime.runtime import channel
 from pyruntime.runtime.interruption import Held
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyruntime.features.site import Site
     from pyruntime.lib.log import Log
     from pyruntime.plan.step import Step
+    from pyruntime.runtime.debugging import Trace
     from pyruntime.runtime.host import Host
     from pyruntime.spec.types import Config
 
@@ -57,6 +58,12 @@ class Launch:
         self.log = log if log is not None and log.debugging else None
         self.steps = steps
         self.init_steps = [step for step in steps if step.ops]
+        self.trace: Trace | None = None
+        if self.log is not None:
+            from pyruntime.runtime import debugging
+
+            self.init_steps = debugging.traced(self.init_steps, host.site)
+            self.trace = debugging.Trace(self.log)
         self.identified = identified
         self.console_socket = console_socket
         self.pidfd_socket = pidfd_socket
@@ -101,7 +108,7 @@ class Launch:
             return
         from pyruntime.runtime import debugging
 
-        with debugging.Timed(self.log, step.text, step.pointer):
+        with debugging.Timed(self.log, step):
             _run_host_step(step, self.host)
 
     def _identify(self) -> None:
@@ -156,25 +163,26 @@ class Launch:
             message = host.channel.receive(self.stage_fd)
             if message is None:
                 raise self.unexpected_end()
-            if message.type == channel.READY:
-                if self.log is not None:
-                    from pyruntime.runtime import debugging
-
-                    debugging.tell_of_the_init(self.log, self.init_steps, host.pid)
+            if message.type == messages.READY:
+                if self.trace is not None:
+                    self.trace.end(self.init_steps, host.pid)
                 return
-            if message.type == channel.SYNC:
+            if message.type == messages.SYNC:
                 host.said = message.number
                 self._run_host_step(self.init_steps[message.step])
                 self._let_go_on()
-            elif message.type == channel.CLONED:
+            elif message.type == messages.TRACE and self.trace is not None:
+                self.trace.tell(self.init_steps[message.step], host.pid)
+                self._let_go_on()
+            elif message.type == messages.CLONED:
                 self._adopt(message.number)
-            elif message.type == channel.TERMINAL:
+            elif message.type == messages.TERMINAL:
                 self._take_terminal(message)
-            elif message.type == channel.LENT:
+            elif message.type == messages.LENT:
                 self._borrow(message.fds[0])
-            elif message.type == channel.LISTENER:
+            elif message.type == messages.LISTENER:
                 host.keep_listener(message.fds[0])
-            elif message.type == channel.ERROR:
+            elif message.type == messages.ERROR:
                 raise channel.failure(message, self.init_steps, host.site.container_id)
             else:
                 raise InternalError(f"the init sent a message of type {message.type}")
@@ -207,7 +215,7 @@ class Launch:
         except (BrokenPipeError, ConnectionResetError):
             pass
 
-    def _take_terminal(self, message: channel.Message) -> None:
+    def _take_terminal(self, message: messages.Message) -> None:
         name = message.text.rstrip(b"\0")
         if self.console_socket:
             from pyruntime.runtime.console import send_master
@@ -251,7 +259,7 @@ class Launch:
         for message in self.host.channel.rest():
             for fd in message.fds:
                 posix.close(fd)
-            if message.type == channel.CLONED:
+            if message.type == messages.CLONED:
                 _end(message.number)
 
     def let_go(self) -> None:
@@ -261,13 +269,13 @@ class Launch:
         message = self.host.channel.receive()
         if message is None:
             raise self.unexpected_end()
-        if message.type == channel.ABOUT_TO_EXEC:
+        if message.type == messages.ABOUT_TO_EXEC:
             message = self.host.channel.receive()
             if message is None:
                 if self.log is not None:
                     self.log.debug(f"process {self.host.pid}: the program runs")
                 return
-        if message.type != channel.ERROR:
+        if message.type != messages.ERROR:
             raise InternalError(f"the init sent a message of type {message.type}")
         raise channel.failure(message, self.init_steps, self.host.site.container_id)
 

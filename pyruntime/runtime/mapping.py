@@ -15,7 +15,7 @@ import posix
 from pyruntime.errors import KernelError, StepError
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
-from pyruntime.plan import moments
+from pyruntime.plan import messages, moments
 from pyruntime.plan.step import SYNC, Step, builtin, sys
 from pyruntime.plan.tape import Tape
 from pyruntime.runtime import channel, idmaps
@@ -76,7 +76,7 @@ def _tape(dumpable: bool) -> bytes:
     ops = [sys(lib.NR_prctl, lib.PR_SET_PDEATHSIG, _signal.SIGKILL)]
     if dumpable:
         ops.append(sys(lib.NR_prctl, lib.PR_SET_DUMPABLE, 1))
-    ops.append(builtin(SYNC, SOCKET_FD, channel.SYNC))
+    ops.append(builtin(SYNC, SOCKET_FD, messages.SYNC))
     return Tape([Step(moments.BIRTH, "", "hold a user namespace", ops)]).bytes
 
 

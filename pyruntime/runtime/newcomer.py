@@ -7,6 +7,7 @@ the walls is the container's (R-20): capabilities, limits, labels, priorities an
 from __future__ import annotations
 
 from pyruntime import errors, features
+from pyruntime.runtime.request import check_terminal
 from pyruntime.spec import load
 
 TYPE_CHECKING = False
@@ -77,7 +78,7 @@ def config_for(request: ExecRequest, config: Config) -> Config:
             raise errors.BundleError(errors.list_findings(rows, "the process"))
     else:
         result = {**config, "process": _from_file(request, config)}
-    _check_terminal(request, bool(result["process"].get("terminal")))
+    check_terminal(request, asked=bool(result["process"].get("terminal")))
     return result
 
 
@@ -138,14 +139,3 @@ def _from_file(request: ExecRequest, config: Config) -> Any:
     if not process.get("rlimits"):
         process.pop("rlimits", None)
     return {**walls, **process}
-
-
-def _check_terminal(request: ExecRequest, terminal: bool) -> None:
-    if terminal and request.detach and not request.console_socket:
-        raise errors.UsageError(
-            "cannot allocate tty if pyruntime will detach without setting console socket"
-        )
-    if request.console_socket and not (terminal and request.detach):
-        raise errors.UsageError(
-            "cannot use console socket if pyruntime will not detach or allocate tty"
-        )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pyruntime.errors import WORDS, UsageError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.lib.log import Log
+    from pyruntime.runtime.newcomer import ExecRequest
 
 
 class CreateRequest:
@@ -65,3 +68,11 @@ class CreateRequest:
         self.no_subreaper = no_subreaper
         self.map_root_user = map_root_user
         self.cgroup_manager = cgroup_manager
+
+
+def check_terminal(request: CreateRequest | ExecRequest, *, asked: bool) -> None:
+    """UsageError unless a terminal of a detached process has a console socket to go to, and no other has one."""
+    if asked and request.detach and not request.console_socket:
+        raise UsageError(WORDS["no console"])
+    if request.console_socket and not (asked and request.detach):
+        raise UsageError(WORDS["no terminal"])

@@ -10,10 +10,10 @@ from __future__ import annotations
 import errno
 import posix
 import select
-from _struct import Struct
 
 from pyruntime import errors
 from pyruntime.lib.files import S_IFIFO, S_IFMT
+from pyruntime.plan import messages
 from pyruntime.runtime import signals, status
 from pyruntime.runtime.store import FIFOS
 
@@ -25,11 +25,7 @@ if TYPE_CHECKING:
     from pyruntime.plan.record import Record
     from pyruntime.runtime.store import Entry
 
-# native/init/tape.h: type, 0, step, errno, length of the text that follows.
-HEADER = Struct("<BBHiI")
-MAX_TEXT = 1024
 NO_PROCESS = "config.json has no process to start (/process)"
-ABOUT_TO_EXEC, FAILED = ord("X"), ord("E")
 
 
 def check(record: Record, now: str) -> None:
@@ -128,30 +124,34 @@ def _follow(report: int, init: int, entry: Entry, record: Record) -> None:
             if not dead:
                 continue
             data = b""  # the init is gone, yet somebody holds the fifo: its end will never come
-        pending += data
-        while len(pending) >= HEADER.size:
-            kind, _, step, number, length = HEADER.unpack_from(pending)
-            if length > MAX_TEXT or kind not in (ABOUT_TO_EXEC, FAILED):
-                raise errors.InternalError(
-                    f"the init sent a report of type {kind} and length {length}"
-                )
-            if len(pending) < HEADER.size + length:
-                break
-            text = pending[HEADER.size : HEADER.size + length]
-            pending = pending[HEADER.size + length :]
-            if kind == FAILED:
-                raise _failure(entry, step, number, text)
+        message, pending = _take(pending + data)
+        while message is not None:
+            if message.type == messages.ERROR:
+                raise _failure(entry, message)
             about_to_exec = True
+            message, pending = _take(pending)
         if not data:
             break
     if not about_to_exec:
         raise _silent_end(record)
 
 
-def _failure(entry: Entry, step: int, number: int, text: bytes) -> Exception:
-    """The init's (step, errno, text) in the words of create's errors; the step's property says what it was."""
+def _take(data: bytes) -> tuple[messages.Message | None, bytes]:
+    """The first report and the rest; InternalError for what is no report."""
+    try:
+        message, rest = messages.take_record(data)
+    except ValueError as error:
+        raise errors.InternalError(f"the init sent {error}") from None
+    if message is not None and message.type not in (messages.ABOUT_TO_EXEC, messages.ERROR):
+        raise errors.InternalError(f"the init sent a report of type {message.type}")
+    return message, rest
+
+
+def _failure(entry: Entry, message: messages.Message) -> Exception:
+    """The init's report in the words of create's errors; the step's property says what it was."""
     from pyruntime.features.failures import failed_exec, hook_failure
 
+    step, number = message.step, message.number
     what, pointer = entry.steps().get(str(step)) or (f"step {step} of the container init", "")
     config = entry.config()
     if pointer.startswith("/hooks/"):
@@ -159,7 +159,7 @@ def _failure(entry: Entry, step: int, number: int, text: bytes) -> Exception:
         configured: Any = config["hooks"]
         hook = configured[kind][int(index)]
         timeout = float(hook.get("timeout") or 0)
-        return hook_failure(kind, int(index), hook["path"], timeout, number, text)
+        return hook_failure(kind, int(index), hook["path"], timeout, number, message.text)
     if pointer.startswith("/process/args"):
         return failed_exec(config["process"]["args"][0], number)
     return errors.StepError(what, pointer, errno=number)

@@ -5,6 +5,9 @@ Beside each its reader. tests/integration/test_words.py shows that the verbs do 
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from pyruntime import errors
@@ -15,18 +18,37 @@ PINNED = {
     "not paused": "container not paused",
     "exists": "container with given ID already exists",
     "bad id": "invalid container ID format",
-    "no process": "no such process",  # containerd and CRI-O
     "started": "cannot start an already running container",
     "start stopped": "cannot start a container that has stopped",
     "exec stopped": "cannot exec in a stopped container",
     "exec paused": "cannot exec in a paused container (use --ignore-paused to override)",
     "no config": "JSON specification file config.json not found",
     "not in path": "executable file not found in $PATH",  # Docker and Podman: exit status 127
+    "no program": "unable to start container process: exec: ",  # conmon and Docker
+    "no console": "cannot allocate tty if pyruntime will detach without setting console socket",
+    "no terminal": "cannot use console socket if pyruntime will not detach or allocate tty",
+    "no permission": "rootless needs no limits + no cgrouppath when no permission is granted for cgroups",  # runc's tests
 }
+PACKAGE = Path(errors.__file__).parent
 
 
 def test_the_table() -> None:
     assert errors.WORDS == PINNED
+
+
+def test_each_text_is_used_and_stands_in_one_place() -> None:
+    """A copy elsewhere would go on saying what the table no longer says."""
+    sources = {path: path.read_text() for path in PACKAGE.rglob("*.py")}
+    table = sources.pop(PACKAGE / "errors.py")
+    for key, text in errors.WORDS.items():
+        used = [
+            path
+            for path, source in sources.items()
+            if re.search(rf"WORDS\[[\"']{key}[\"']\]", source)
+        ]
+        assert used or table.count(f'WORDS["{key}"]'), f"nobody says `{key}`"
+        copies = [str(path) for path, source in sources.items() if text.strip() in source]
+        assert not copies, f"`{text}` stands in {copies}"
 
 
 def test_errors_that_are_their_words() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pyruntime.errors import StepError
-from pyruntime.features import cgroups, groupless
+from pyruntime.errors import WORDS, StepError
+from pyruntime.features import cgroups
 from tests.lib.plans import Plan, planned, site, spec, without_namespace
 
 NODES = [{"allow": False, "access": "rwm"}]
@@ -44,7 +44,7 @@ def test_something_asked(linux: dict[str, Any], pointer: str, words: str) -> Non
     with pytest.raises(StepError) as caught:
         Plan(document, site(privileged=False, **OBSTACLE))
     assert caught.value.pointer == pointer
-    assert caught.value.message.startswith(groupless.NO_PERMISSION)
+    assert caught.value.message.startswith(WORDS["no permission"])
     assert words in caught.value.message
     assert caught.value.message.endswith("/sys/fs/cgroup/x: permission denied")
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from pyruntime.errors import InternalError
-from pyruntime.runtime import channel
-from pyruntime.runtime.channel import HEADER, Channel
+from pyruntime.plan import messages
+from pyruntime.plan.messages import HEADER
+from pyruntime.runtime.channel import Channel
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_a_message(ours: Channel) -> None:
     message = ours.receive()
     assert message is not None
     assert (message.type, message.step, message.number, message.text) == (
-        channel.ERROR,
+        messages.ERROR,
         3,
         4,
         b"why",

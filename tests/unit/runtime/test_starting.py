@@ -13,6 +13,7 @@ import pytest
 
 from pyruntime import errors
 from pyruntime.lib.log import Log
+from pyruntime.plan import messages
 from pyruntime.runtime import container as verbs
 from pyruntime.runtime import ends, hooks, interlude, starting
 from tests.unit.runtime.fakes import FakeContainer
@@ -27,11 +28,11 @@ CONFIG: dict[str, Any] = {
     "process": {"args": ["/bin/web"]},
     "hooks": {"startContainer": [{"path": "/bin/hook", "timeout": 2}]},
 }
-ABOUT = starting.HEADER.pack(ord("X"), 0, EXEC_STEP, 0, 0)
+ABOUT = messages.HEADER.pack(ord("X"), 0, EXEC_STEP, 0, 0)
 
 
 def failed(step: int, number: int, text: bytes = b"") -> bytes:
-    return starting.HEADER.pack(ord("E"), 0, step, number, len(text)) + text
+    return messages.HEADER.pack(ord("E"), 0, step, number, len(text)) + text
 
 
 def start(container: FakeContainer, config: dict[str, Any] = CONFIG) -> None:
@@ -121,9 +122,9 @@ def test_half_a_report_is_no_report(container: FakeContainer) -> None:
 @pytest.mark.parametrize(
     "report",
     [
-        starting.HEADER.pack(ord("Z"), 0, 0, 0, 0),
-        starting.HEADER.pack(ord("E"), 0, 0, 0, 1025),
-        starting.HEADER.pack(ord("E"), 0, 0, 0, (1 << 32) - 1),
+        messages.HEADER.pack(ord("Z"), 0, 0, 0, 0),
+        messages.HEADER.pack(ord("E"), 0, 0, 0, 1025),
+        messages.HEADER.pack(ord("E"), 0, 0, 0, (1 << 32) - 1),
     ],
 )
 def test_what_no_init_sends(container: FakeContainer, report: bytes) -> None:
