@@ -14,25 +14,36 @@ POINTER = "/linux/cgroupsPath"
 MAX_COMPONENT_BYTES = 255
 
 
+def problem(cgroups_path: str) -> str:
+    """What is wrong with a path that is not empty; "" if nothing is."""
+    depth = 0
+    for part in cgroups_path.split("/"):
+        if part == "..":
+            if not depth:
+                return f"`{cgroups_path}` climbs out with `..`"
+            depth -= 1
+        elif part and part != ".":
+            depth += 1
+            if "\0" in part or "\n" in part:
+                return f"`{cgroups_path}` holds a NUL or a line break"
+            if len(part.encode("utf-8", "surrogateescape")) > MAX_COMPONENT_BYTES:
+                return f"`{cgroups_path}` has a name longer than {MAX_COMPONENT_BYTES} bytes"
+    return "" if depth else f"`{cgroups_path}` names no group of its own"
+
+
 def inner(cgroups_path: str | None, container_id: str) -> tuple[bool, list[str]]:
-    """(absolute, components) of the path asked for."""
+    """(absolute, components) of the path asked for. StepError for one that has a `problem`."""
     if not cgroups_path:
         return False, [container_id]
+    why = problem(cgroups_path)
+    if why:
+        raise errors.StepError(f"cgroupsPath {why}", POINTER)
     parts: list[str] = []
     for part in cgroups_path.split("/"):
         if part == "..":
-            if not parts:
-                raise _refused(cgroups_path, "climbs out with `..`")
             parts.pop()
         elif part and part != ".":
             parts.append(part)
-    if not parts:
-        raise _refused(cgroups_path, "names no group of its own")
-    for part in parts:
-        if "\0" in part or "\n" in part:
-            raise _refused(cgroups_path, "holds a NUL or a line break")
-        if len(part.encode("utf-8", "surrogateescape")) > MAX_COMPONENT_BYTES:
-            raise _refused(cgroups_path, f"has a name longer than {MAX_COMPONENT_BYTES} bytes")
     return cgroups_path.startswith("/"), parts
 
 
@@ -61,7 +72,3 @@ def _own(hierarchy: detect.Hierarchy) -> list[str]:
             hint="give an absolute cgroupsPath",
         )
     return [part for part in path.split("/") if part]
-
-
-def _refused(path: str, why: str) -> errors.StepError:
-    return errors.StepError(f"cgroupsPath `{path}` {why}", POINTER)

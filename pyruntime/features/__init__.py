@@ -91,11 +91,16 @@ def reach(spec: Config) -> None:
 
 
 def rules(spec: Config) -> Iterator[tuple[str, str]]:
-    """What each feature finds wrong in a document that keeps to the schema."""
+    """What each feature finds wrong in a document that keeps to the schema. Where something is, the seccomp profile is
+    judged as well: by itself its plan says what is wrong with it."""
+    wrong = False
     for module in modules(spec):
         check = getattr(module, "rules", None)
-        if check is not None:
-            yield from check(spec)
+        for finding in check(spec) if check is not None else ():
+            wrong = True
+            yield finding
+    if wrong and _is_set(spec, "linux.seccomp"):
+        yield from load("seccomp").rules_of_profile(spec)
 
 
 def exec_rules(spec: Config) -> Iterator[tuple[str, str]]:

@@ -30,6 +30,10 @@ PROPERTIES = ("linux.cgroupsPath", "linux.resources")
 def rules(spec: Config) -> Iterator[tuple[str, str]]:
     for pointer, why in driver.rules(spec.get("linux", {}).get("resources", {})):
         yield f"/linux/resources{pointer}", why
+    path = spec.get("linux", {}).get("cgroupsPath")
+    why = location.problem(path) if path else ""
+    if why:
+        yield location.POINTER, why
 
 
 def survey(spec: Config, site: Site) -> None:

@@ -7,6 +7,7 @@ keeps until one more capset(2) takes it away. Every profile written for runc or 
 
 from __future__ import annotations
 
+import posix
 from errno import EBUSY, EINVAL
 
 from pyruntime.errors import SpecError, StepError
@@ -39,6 +40,21 @@ def rules(spec: Config) -> Iterator[tuple[str, str]]:
         yield "/linux/seccomp/listenerPath", "holds a NUL byte"
     if profile.get("listenerMetadata") and not profile.get("listenerPath"):
         yield "/linux/seccomp/listenerMetadata", "needs a listenerPath"
+
+
+def rules_of_profile(spec: Config) -> Iterator[tuple[str, str]]:
+    """What reading the whole profile finds. `plan` reads it too, so that a right config is not read twice."""
+    from pyruntime.seccomp.profile import Profile, ProfileError, read_flags
+    from pyruntime.seccomp.words import MACHINES
+
+    profile, machine = spec["linux"]["seccomp"], posix.uname().machine
+    if machine not in MACHINES:
+        return
+    for judge in (lambda: Profile(profile, MACHINES[machine]), lambda: read_flags(profile)):
+        try:
+            judge()
+        except ProfileError as error:
+            yield from error.findings
 
 
 def _notifies(profile: LinuxSeccomp) -> bool:
