@@ -30,11 +30,8 @@ class Channel:
         self.socket, theirs = _socket.socketpair(_socket.AF_UNIX, kind)
         self.theirs = theirs.detach()
 
-    def receive(self, stage_fd: int = -1) -> Message | None:
-        """The next message; None when the init is gone, or the stage behind `stage_fd` is and said nothing.
-        Descriptors come with two kinds only (FDS)."""
-        if stage_fd >= 0 and not self._has_message(stage_fd):
-            return None
+    def receive(self) -> Message | None:
+        """The next message; None when the init is gone. Descriptors come with a few kinds only (FDS)."""
         room = _socket.CMSG_SPACE(8 * 4)
         how = (PACKET, room, _socket.MSG_CMSG_CLOEXEC)
         try:
@@ -68,7 +65,8 @@ class Channel:
                 return
             yield message
 
-    def _has_message(self, stage_fd: int) -> bool:
+    def await_message(self, stage_fd: int) -> bool:
+        """Waits for the next message; False if the stage behind `stage_fd` has ended and said nothing."""
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
         poll.register(stage_fd, select.POLLIN)

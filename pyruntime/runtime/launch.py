@@ -89,9 +89,7 @@ class Launch:
         self._spawn()
         for undo in host.spawned:
             undo()
-        if any(step.moment in CLONES for step in self.init_steps):
-            self.stage_fd = host.pidfd
-        else:
+        if self.stage_fd < 0:
             self._identify()
         self._converse()
 
@@ -149,6 +147,8 @@ class Launch:
                 host.pid, host.pidfd = calls.spawn(
                     flags, host.cgroup_fd, init_fd, host.ordered_fds(), first
                 )
+                if any(step.moment in CLONES for step in self.init_steps):
+                    self.stage_fd = host.pidfd
                 host.push(self._kill)
         except KernelError as error:
             raise _not_spawned(error, into_cgroup=host.cgroup_fd >= 0) from error
@@ -160,7 +160,7 @@ class Launch:
         """Serves the init until it is ready; its error, or its end, becomes ours."""
         host = self.host
         while True:
-            message = host.channel.receive(self.stage_fd)
+            message = self._next_message()
             if message is None:
                 raise self.unexpected_end()
             if message.type == messages.READY:
@@ -175,7 +175,8 @@ class Launch:
                 self.trace.tell(self.init_steps[message.step], host.pid)
                 self._let_go_on()
             elif message.type == messages.CLONED:
-                self._adopt(message.number)
+                self._identify()
+                self._let_go_on()
             elif message.type == messages.TERMINAL:
                 self._take_terminal(message)
             elif message.type == messages.LENT:
@@ -186,6 +187,20 @@ class Launch:
                 raise channel.failure(message, self.init_steps, host.site.container_id)
             else:
                 raise InternalError(f"the init sent a message of type {message.type}")
+
+    def _next_message(self) -> messages.Message | None:
+        """None when the init is gone. A signal that ends us must not lose the number of a clone, of which nobody else
+        knows: none is let in between its arrival and its taking over."""
+        line: channel.Channel = self.host.channel
+        if self.stage_fd < 0:
+            return line.receive()
+        if not line.await_message(self.stage_fd):
+            return None
+        with Held():
+            message = line.receive()
+            if message is not None and message.type == messages.CLONED:
+                self._adopt(message.number)
+            return message
 
     def _adopt(self, pid: int) -> None:
         """The stage's clone takes its place. Only a child of ours is believed to be it."""
@@ -205,8 +220,6 @@ class Launch:
         posix.close(host.pidfd)
         host.pid, host.pidfd = pid, pidfd
         self.stage_fd = -1
-        self._identify()
-        self._let_go_on()
 
     def _let_go_on(self) -> None:
         """An init that ended meanwhile may have said why: the next message, or the end of them, tells."""
