@@ -40,9 +40,9 @@ from pyruntime.plan.step import (
     Reg,
     Step,
     accepted,
+    attempt,
     builtin,
     expect,
-    jump,
     resolve,
     sys,
 )
@@ -329,19 +329,16 @@ def _flags_by_init(bind: Bind, *, locked: bool) -> list[Any]:
         ops.append(set_attributes(bind.tree, set_ | times, clear & ~unnamed | other_times))
         single = [attribute for attribute in FLAGS if unnamed & attribute]
         if single:
-            ops += [
-                _cleared(bind, unnamed, skip=1),
-                jump(len(single)),
-                *[_cleared(bind, attribute) for attribute in single],
-            ]
+            one_by_one = [_cleared(bind, attribute) for attribute in single]
+            ops += attempt([_cleared(bind, unnamed)], instead=one_by_one)
     ops += set_all(bind.tree, options)
     return ops
 
 
-def _cleared(bind: Bind, attributes: int, skip: int = 0) -> Any:
+def _cleared(bind: Bind, attributes: int) -> Any:
     """Takes them away unless one is locked."""
     op = list(set_attributes(bind.tree, 0, attributes))
-    op[3], op[4] = accepted((EPERM,)), skip
+    op[3] = accepted((EPERM,))
     return tuple(op)
 
 

@@ -16,7 +16,7 @@ from pyruntime.features.mount_options import Options
 from pyruntime.features.mount_steps import attach, guard_proc, new_file_system, propagate
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import DIRECTORY, MAKE_DIRECTORY, Reg, Step, jump, resolve, sys
+from pyruntime.plan.step import DIRECTORY, MAKE_DIRECTORY, Reg, Step, attempt, resolve, sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,6 +101,9 @@ def _unified(options: Options, target: str, pointer: str, site: Site) -> Step:
 def _cgroup2(options: Options, instead: list[Any], fd: Reg) -> list[Any]:
     context = Reg("context")
     words = [word.partition("=") for word in options.data]
+    refused, make = (EPERM, EBUSY), lib.FSCONFIG_CMD_CREATE
+    create = sys(lib.NR_fsconfig, context, make, ok=refused, log=context)
+    mount = sys(lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, options.set, out=fd, log=context)
     return [
         sys(lib.NR_fsopen, "cgroup2", lib.FSOPEN_CLOEXEC, out=context),
         sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, "source", "cgroup", log=context),
@@ -110,17 +113,7 @@ def _cgroup2(options: Options, instead: list[Any], fd: Reg) -> list[Any]:
             else sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_FLAG, key, log=context)
             for key, equals, value in words
         ],
-        sys(
-            lib.NR_fsconfig,
-            context,
-            lib.FSCONFIG_CMD_CREATE,
-            ok=(EPERM, EBUSY),
-            skip=2,
-            log=context,
-        ),
-        sys(lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, options.set, out=fd, log=context),
-        jump(len(instead)),
-        *instead,
+        *attempt([create, mount], instead),
         sys(lib.NR_close, context),
     ]
 
@@ -131,12 +124,8 @@ def _bind(source: str, attributes: int, clear: int, fd: Reg) -> list[Any]:
     if not source:
         return empty
     flags = lib.OPEN_TREE_CLONE | lib.OPEN_TREE_CLOEXEC
-    return [
-        sys(lib.NR_open_tree, lib.AT_FDCWD, source, flags, out=fd, ok=(ENOENT,), skip=2),
-        set_attributes(fd, attributes, clear),
-        jump(len(empty)),
-        *empty,
-    ]
+    bind = sys(lib.NR_open_tree, lib.AT_FDCWD, source, flags, out=fd, ok=(ENOENT,))
+    return attempt([bind, set_attributes(fd, attributes, clear)], instead=empty)
 
 
 def _empty(fd: Reg) -> list[Any]:

@@ -14,7 +14,7 @@ from pyruntime.features.fields import open_beneath
 from pyruntime.features.program import needs_admin
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import Buffer, Pointers, Reg, Step, assign, expect, jump, sys
+from pyruntime.plan.step import Buffer, Pointers, Reg, Step, assign, attempt, expect, sys, when
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,8 +137,7 @@ def _is_denied(out: Reg, site: Site) -> list[Any]:
         open_beneath(site.procfs, "self/setgroups", lib.O_RDONLY, NO_LINKS_OUT, fd),
         sys(lib.NR_read, fd, word, 8),
         sys(lib.NR_close, fd),
-        expect(word, int.from_bytes(b"deny", "little"), 4, skip=1),
-        assign(out, 1),
+        *when(expect(word, int.from_bytes(b"deny", "little"), 4), [assign(out, 1)]),
     ]
 
 
@@ -146,11 +145,8 @@ def _set_groups(groups: list[int], denied: Reg | None) -> list[Any]:
     listed = b"".join([group.to_bytes(4, "little") for group in groups])
     if denied is None:
         return [sys(lib.NR_setgroups, len(groups), listed if groups else 0)]
-    return [
-        sys(lib.NR_setgroups, 0, 0, ok=(EPERM,), skip=1),
-        jump(1),
-        expect(denied, 1, errno=EPERM),
-    ]
+    none = sys(lib.NR_setgroups, 0, 0, ok=(EPERM,))
+    return attempt([none], instead=[expect(denied, 1, errno=EPERM)])
 
 
 def _become(user: ProcessUser, denied: Reg | None, *, keeps_groups: bool) -> Iterator[Step]:

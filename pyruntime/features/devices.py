@@ -29,10 +29,12 @@ from pyruntime.plan.step import (
     MAKE_DIRECTORY,
     Reg,
     Step,
+    attempt,
     expect,
-    jump,
+    refuse,
     resolve,
     sys,
+    when,
 )
 
 TYPE_CHECKING = False
@@ -199,30 +201,22 @@ def _node(
     make = [sys(lib.NR_mknodat, directory, name, mode, number)]
     if uid or gid:
         make.append(sys(lib.NR_fchownat, directory, name, uid, gid, lib.AT_SYMLINK_NOFOLLOW))
-    first = sys(lib.NR_mknodat, directory, name, mode, number, ok=(EEXIST,), skip=len(make))
+    first = sys(lib.NR_mknodat, directory, name, mode, number, ok=(EEXIST,))
     look = sys(lib.NR_statx, directory, name, lib.AT_SYMLINK_NOFOLLOW, lib.STATX_TYPE, SCRATCH)
     if not replace:
-        return [
-            first,
-            *make[1:],
-            jump(END),
-            look,
+        same = [
             expect(MODE, mode & S_IFMT, 2, mask=S_IFMT, errno=EEXIST),
             expect(RDEV_MAJOR, major, 4, errno=EEXIST),
             expect(RDEV_MINOR, minor, 4, errno=EEXIST),
         ]
-    return [
-        first,
-        *make[1:],
-        jump(END),
-        look,
-        expect(MODE, mode & S_IFMT, 2, mask=S_IFMT, skip=3),
-        expect(RDEV_MAJOR, major, 4, skip=2),
-        expect(RDEV_MINOR, minor, 4, skip=1),
-        jump(END),
-        sys(lib.NR_unlinkat, directory, name, 0),
-        *make,
+        return attempt([first, *make[1:]], instead=[look, *same])
+    alike = [
+        expect(MODE, mode & S_IFMT, 2, mask=S_IFMT),
+        expect(RDEV_MAJOR, major, 4),
+        expect(RDEV_MINOR, minor, 4),
     ]
+    anew = [sys(lib.NR_unlinkat, directory, name, 0), *make]
+    return attempt([first, *make[1:]], instead=[look, *when(alike, (), otherwise=anew)])
 
 
 def _bound_node(
@@ -249,12 +243,15 @@ def _put(directory: Reg, name: str, tree: Any, mount: Reg) -> list[Any]:
     make = lib.O_CREAT | lib.O_EXCL | lib.O_NOFOLLOW | lib.O_CLOEXEC
     return [
         *mount_id_of(tree, mount),
-        sys(lib.NR_openat, directory, name, make, 0o666, ok=(EEXIST,), skip=1, out=target),
-        sys(lib.NR_close, target),
+        *attempt(
+            [
+                sys(lib.NR_openat, directory, name, make, 0o666, ok=(EEXIST,), out=target),
+                sys(lib.NR_close, target),
+            ]
+        ),
         sys(lib.NR_openat, directory, name, LOOK, 0, out=target),
         statx_of(target),
-        expect(MODE, S_IFLNK, 2, mask=S_IFMT, skip=1),
-        expect(0, 1, errno=ELOOP),
+        *when(expect(MODE, S_IFLNK, 2, mask=S_IFMT), [refuse(ELOOP)]),
         sys(lib.NR_move_mount, tree, "", target, "", MOVE_FLAGS),
         sys(lib.NR_close, target),
         sys(lib.NR_close, tree),

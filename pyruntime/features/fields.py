@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ESTALE
 
 from pyruntime.kernel.native import lib
-from pyruntime.plan.step import At, Buffer, Pointers, Reg, expect, jump, load, resolve, store, sys
+from pyruntime.plan.step import At, Buffer, Pointers, Reg, expect, load, resolve, store, sys, unless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,12 +92,7 @@ def send_descriptors(socket_fd: int, kind: int, *fds: Any) -> list[Any]:
 def is_still_at(root: Any, path: str, wanted: list[Reg]) -> list[Any]:
     """Fails with ESTALE unless `path` beneath `root` leads to one of the mounts whose ids are given."""
     fd = Reg("check")
-    ops = [resolve(root, path, fd), statx_of(fd), sys(lib.NR_close, fd)]
-    rest = len(wanted)
-    for reg in wanted:
-        rest -= 1
-        if rest:
-            ops += [expect(MOUNT_ID, reg, 8, skip=1), jump(2 * rest - 1)]
-        else:
-            ops.append(expect(MOUNT_ID, reg, 8, errno=ESTALE))
-    return ops
+    found = [expect(MOUNT_ID, wanted[-1], 8, errno=ESTALE)]
+    for reg in reversed(wanted[:-1]):
+        found = unless(expect(MOUNT_ID, reg, 8), found)
+    return [resolve(root, path, fd), statx_of(fd), sys(lib.NR_close, fd), *found]

@@ -5,7 +5,7 @@ A target is resolved beneath the root, once; a mount is attached descriptor to d
 
 from __future__ import annotations
 
-from errno import ELOOP, ENOENT, EPERM
+from errno import EBADF, ELOOP, ENOENT, EPERM
 
 from pyruntime.features import joined_views
 from pyruntime.features.failures import INTO_PROC, failed_mount, file_systems_words
@@ -30,13 +30,16 @@ from pyruntime.plan.step import (
     Buffer,
     Reg,
     Step,
+    attempt,
     builtin,
     expect,
-    jump,
     load,
     octal,
+    refuse,
     resolve,
     sys,
+    unless,
+    when,
 )
 
 TYPE_CHECKING = False
@@ -66,8 +69,7 @@ def guard_proc(target: Any, path: str) -> list[Any]:
         return []
     return [
         sys(lib.NR_fstatfs, target, SCRATCH),
-        expect(FS_TYPE, lib.PROC_SUPER_MAGIC, 8, skip=1),
-        expect(0, 1, errno=INTO_PROC),
+        *when(expect(FS_TYPE, lib.PROC_SUPER_MAGIC, 8), [refuse(INTO_PROC)]),
     ]
 
 
@@ -121,11 +123,11 @@ def new_file_system(
     if kind == "mqueue" and site.mount_label:
         ops += _label_root(fd, site.mount_label)
     if attached and kind == "tmpfs" and not has_mode(options):
-        ops += [expect(mode, -1, skip=1), jump(1), sys(lib.NR_fchmodat, fd, ".", mode)]
+        ops += unless(expect(mode, -1), [sys(lib.NR_fchmodat, fd, ".", mode)])
     if options.copy_up:
         owner = not any(word.startswith(("uid=", "gid=")) for word in options.data)
         # Of a directory that was not there nothing can be copied.
-        ops += [expect(mode, -1, skip=1), jump(1), builtin(COPY, where, fd, int(owner))]
+        ops += unless(expect(mode, -1), [builtin(COPY, where, fd, int(owner))])
     ops += propagate(fd, options)
     if attached:
         ops += [*remembered(fd, target, pointer, site), sys(lib.NR_close, where)]
@@ -240,11 +242,14 @@ def _find_target(kind: str, where: Reg, mode: Reg, target: str, site: Site) -> l
     if kind != "tmpfs":
         return [resolve(site.root, target, where, how), *guard_proc(where, target)]
     return [
-        resolve(site.root, target, where, DIRECTORY, ok=(ENOENT,), skip=3),
-        statx_of(where),
-        load(MODE, 2, mode),
-        jump(1),
-        resolve(site.root, target, where, how),
+        *attempt(
+            [
+                resolve(site.root, target, where, DIRECTORY, ok=(ENOENT,)),
+                statx_of(where),
+                load(MODE, 2, mode),
+            ],
+            instead=[resolve(site.root, target, where, how)],
+        ),
         *guard_proc(where, target),
     ]
 
@@ -292,7 +297,7 @@ def _by_context(
     if kind == "tmpfs" and not has_mode(options):
         text = Buffer(24)
         inherit = sys(lib.NR_fsconfig, context, lib.FSCONFIG_SET_STRING, "mode", text, log=context)
-        ops += [expect(mode, -1, skip=1), jump(2), octal(text, mode), inherit]
+        ops += unless(expect(mode, -1), [octal(text, mode), inherit])
     create, close = lib.FSCONFIG_CMD_CREATE, sys(lib.NR_close, context)
     make = (lib.NR_fsmount, context, lib.FSMOUNT_CLOEXEC, attributes)
     if not fallback:
@@ -303,16 +308,16 @@ def _by_context(
             sys(*make, out=fd, log=context),
             close,
         ]
-    return [
-        sys(lib.NR_fsopen, kind, lib.FSOPEN_CLOEXEC, out=context, ok=refused, skip=len(ops) + 5),
-        *ops,
-        sys(lib.NR_fsconfig, context, create, log=context, ok=refused, skip=3),
-        sys(*make, out=fd, log=context, ok=refused, skip=2),
-        close,
-        jump(1 + len(fallback)),
-        close,
-        *fallback,
-    ]
+    return attempt(
+        [
+            sys(lib.NR_fsopen, kind, lib.FSOPEN_CLOEXEC, out=context, ok=refused),
+            *ops,
+            sys(lib.NR_fsconfig, context, create, log=context, ok=refused),
+            sys(*make, out=fd, log=context, ok=refused),
+            close,
+        ],
+        instead=[sys(lib.NR_close, context, ok=(EBADF,)), *fallback],
+    )
 
 
 def remount(target: str, options: Options, site: Site) -> list[Any]:

@@ -14,7 +14,7 @@ from pyruntime.errors import KernelError, StepError
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import END, At, Buffer, Reg, Step, assign, expect, store, sys
+from pyruntime.plan.step import END, At, Buffer, Reg, Step, assign, expect, store, sys, when
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _join(kind: str, path: str, pointer: str, number: int, site: Site) -> Iterat
         done = Reg(kind)
         first = sys(lib.NR_setns, number, FLAGS[kind], ok=(EPERM,), skip=END)
         yield Step(moments.JOIN, pointer, text, [first, assign(done, 1)])
-        yield Step(moments.JOIN_LATE, pointer, text, [expect(done, -1, skip=1), enter])
+        yield Step(moments.JOIN_LATE, pointer, text, when(expect(done, -1), [enter]))
     else:
         yield Step(moments.JOIN, pointer, text, [enter])
 

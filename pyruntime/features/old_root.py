@@ -18,7 +18,7 @@ from pyruntime.errors import UnsupportedError
 from pyruntime.features.fields import MOVE_FLAGS
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.plan.step import Reg, Step, jump, sys
+from pyruntime.plan.step import Reg, Step, attempt, sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,13 +93,11 @@ def _detach(places: Iterable[str]) -> list[Any]:
     let processes of the container mount their own without any mask."""
     ops: list[Any] = []
     for path in places:
-        ops += [
-            _unmount(path, skip=1),
-            jump(1),
-            sys(lib.NR_mount, "tmpfs", path, "tmpfs", COVER, "nr_inodes=1", ok=(ENOENT, ENOTDIR)),
-        ]
+        missing = (ENOENT, ENOTDIR)
+        cover = sys(lib.NR_mount, "tmpfs", path, "tmpfs", COVER, "nr_inodes=1", ok=missing)
+        ops += attempt([_unmount(path)], instead=[cover])
     return ops
 
 
-def _unmount(path: str, skip: int = 0) -> Any:
-    return sys(lib.NR_umount2, path, lib.MNT_DETACH, ok=(EINVAL, ENOENT), skip=skip)
+def _unmount(path: str) -> Any:
+    return sys(lib.NR_umount2, path, lib.MNT_DETACH, ok=(EINVAL, ENOENT))

@@ -24,7 +24,7 @@ from pyruntime.features.inside import clean
 from pyruntime.kernel.native import lib
 from pyruntime.lib.files import S_IFCHR, S_IFDIR, S_IFMT
 from pyruntime.plan import moments
-from pyruntime.plan.step import END, Reg, Step, assign, expect, resolve, sys
+from pyruntime.plan.step import END, Reg, Step, assign, expect, resolve, sys, when
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,8 +169,7 @@ def _mask(path: str, null: Reg, empty: Reg, site: Site) -> list[Any]:
         resolve(site.root, path, target, ok=(ENOENT,), skip=END),
         statx_of(target),
         assign(kind, null),
-        expect(MODE, S_IFDIR, 2, mask=S_IFMT, skip=1),
-        assign(kind, empty),
+        *when(expect(MODE, S_IFDIR, 2, mask=S_IFMT), [assign(kind, empty)]),
         sys(lib.NR_open_tree, kind, "", CLONE, out=source),
         *_attach(source, target, path, site),
         sys(lib.NR_close, source),

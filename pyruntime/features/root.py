@@ -37,11 +37,12 @@ from pyruntime.plan.step import (
     NO_SYMLINKS,
     Reg,
     Step,
+    attempt,
     expect,
-    jump,
     load,
     resolve,
     sys,
+    unless,
 )
 
 TYPE_CHECKING = False
@@ -197,12 +198,14 @@ def _check_proc(site: Site) -> Step:
             *mount_id_of(site.root, mount),
             resolve(site.root, "/proc", proc, how, ok=(ENOENT, ENOTDIR, ELOOP), skip=END),
             statx_of(proc),
-            expect(MOUNT_ID, mount, 8, skip=2),
-            sys(lib.NR_close, proc),
-            jump(4),
-            expect(INODE, PROC_ROOT, 8, errno=EPERM),
-            sys(lib.NR_fstatfs, proc, SCRATCH),
-            expect(FS_TYPE, lib.PROC_SUPER_MAGIC, 8, errno=EPERM),
+            *unless(
+                expect(MOUNT_ID, mount, 8),
+                [
+                    expect(INODE, PROC_ROOT, 8, errno=EPERM),
+                    sys(lib.NR_fstatfs, proc, SCRATCH),
+                    expect(FS_TYPE, lib.PROC_SUPER_MAGIC, 8, errno=EPERM),
+                ],
+            ),
             sys(lib.NR_close, proc),
         ],
     )
@@ -245,11 +248,9 @@ def _attach(site: Site) -> list[Any]:
     place = _find_place(site, at)
     if site.has("user"):
         top = sys(lib.NR_openat, lib.AT_FDCWD, "/", DIRECTORY_FLAGS, 0, out=at)
-        first = sys(
-            lib.NR_openat, lib.AT_FDCWD, site.rootfs, DIRECTORY_FLAGS, 0,
-            out=at, ok=(EACCES,), skip=len(place),
-        )  # fmt: skip
-        place = [first, *place[1:], jump(1), top]
+        path = site.rootfs
+        first = sys(lib.NR_openat, lib.AT_FDCWD, path, DIRECTORY_FLAGS, 0, out=at, ok=(EACCES,))
+        place = attempt([first, *place[1:]], instead=[top])
     return [
         *place,
         sys(lib.NR_move_mount, site.root, "", at, "", MOVE_FLAGS),

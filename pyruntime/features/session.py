@@ -11,7 +11,7 @@ from errno import EBADF, EINVAL, ENOSYS, EPERM
 from pyruntime.kernel.native import lib
 from pyruntime.lib.proc import SIGKILL
 from pyruntime.plan import messages, moments
-from pyruntime.plan.step import SYNC, WAIT, Reg, Step, builtin, sys
+from pyruntime.plan.step import SYNC, WAIT, Reg, Step, attempt, builtin, sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,10 +71,12 @@ def plan(spec: Config, site: Site) -> Iterator[Step]:
 def _keyring(site: Site) -> list[Any]:
     ring, name = Reg("keyring"), f"_ses.{site.container_id}"
     join = lib.KEYCTL_JOIN_SESSION_KEYRING
-    return [
-        sys(lib.NR_keyctl, join, name, out=ring, ok=(ENOSYS,), skip=1),
-        sys(lib.NR_keyctl, lib.KEYCTL_SETPERM, ring, KEY_PERMISSIONS),
-    ]
+    return attempt(
+        [
+            sys(lib.NR_keyctl, join, name, out=ring, ok=(ENOSYS,)),
+            sys(lib.NR_keyctl, lib.KEYCTL_SETPERM, ring, KEY_PERMISSIONS),
+        ]
+    )
 
 
 def _sweep(site: Site) -> list[Any]:

@@ -14,7 +14,7 @@ from pyruntime.features.fields import MODE, statx_of
 from pyruntime.kernel.native import lib
 from pyruntime.lib.files import S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK
 from pyruntime.plan import moments
-from pyruntime.plan.step import Step, expect, jump, sys
+from pyruntime.plan.step import Step, expect, sys, when
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,12 +55,14 @@ def host_uid(spec: Config) -> int | None:
 def _give(uid: int) -> list[Any]:
     ops = []
     for fd in (0, 1, 2):
+        give = [sys(lib.NR_fchown, fd, uid, -1, ok=(EPERM, EINVAL, EROFS))]
         ops += [
             statx_of(fd),
-            expect(MODE, S_IFIFO, 2, mask=S_IFMT, skip=1),
-            jump(1),
-            expect(MODE, S_IFREG, 2, mask=S_IFMT, skip=1),
-            sys(lib.NR_fchown, fd, uid, -1, ok=(EPERM, EINVAL, EROFS)),
+            *when(
+                expect(MODE, S_IFIFO, 2, mask=S_IFMT),
+                give,
+                otherwise=when(expect(MODE, S_IFREG, 2, mask=S_IFMT), give),
+            ),
         ]
     return ops
 

@@ -140,6 +140,49 @@ def jump(skip: int) -> Instruction:
     return (JUMP, 0, (), 0, skip, None, None)
 
 
+def refuse(errno: int) -> Instruction:
+    """Ends the step with that errno."""
+    return expect(0, 1, errno=errno)
+
+
+def when(
+    tests: Instruction | list[Instruction],
+    ops: Sequence[Instruction],
+    otherwise: Sequence[Instruction] = (),
+) -> list[Instruction]:
+    """`ops` if every test holds, which is an `expect` without errno; else `otherwise`."""
+    tests = [tests] if tests.__class__ is tuple else list(tests)  # type: ignore[arg-type]
+    rest = len(tests) + len(ops) + bool(otherwise)
+    made = []
+    for test in tests:
+        rest -= 1
+        made.append(_skipping(test, rest))
+    return [*made, *ops, *_in_place(otherwise)]
+
+
+def unless(test: Instruction, ops: Sequence[Instruction]) -> list[Instruction]:
+    """`ops` if the test does not hold."""
+    return when(test, (), ops)
+
+
+def attempt(ops: Sequence[Instruction], instead: Sequence[Instruction] = ()) -> list[Instruction]:
+    """`ops` up to the first that fails with an errno it accepts (`ok`); then `instead`."""
+    rest = len(ops) + bool(instead)
+    made = []
+    for op in ops:
+        rest -= 1
+        made.append(_skipping(op, rest) if op[3] and not op[4] else op)
+    return [*made, *_in_place(instead)]
+
+
+def _in_place(ops: Sequence[Instruction]) -> Sequence[Instruction]:
+    return [jump(len(ops)), *ops] if ops else ()
+
+
+def _skipping(op: Instruction, skip: int) -> Instruction:
+    return (*op[:4], skip, *op[5:])
+
+
 def assign(out: Reg, value: Any) -> Instruction:
     return (SET, 0, (value,), 0, 0, out, None)
 
