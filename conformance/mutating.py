@@ -2,7 +2,7 @@
 
     [[mutation]]
     name = "hostname-is-not-set"
-    file = "pyruntime/features/names.py"
+    file = "pyruntime/features/host_names.py"
     text = "what stands there, exactly once"
     into = "what stands there instead"
     fails = ["namespaces/hostname"]

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyruntime.cgroup.notices import Trigger
+    from pyruntime.cgroup.notifications import Trigger
     from pyruntime.cli.main import Call
 
 STDOUT = 1
@@ -66,22 +66,27 @@ def _all(call: Call) -> int:
     if call.arguments or call.options["stats"] or call.options["interval"]:
         raise errors.UsageError("--all takes no container, and has no statistics")
     triggers = [_trigger(word) for word in call.options["psi"]]
-    from pyruntime.runtime import crowd
+    from pyruntime.runtime import all_events
 
     try:
-        crowd.watch(call.root, triggers, _say, STDOUT, call.to_log())
+        all_events.watch(call.root, triggers, _say, STDOUT, call.to_log())
     except BrokenPipeError:
         return 0
     return 0
 
 
 def _trigger(word: str) -> Trigger:
-    from pyruntime.cgroup import notices
+    from pyruntime.cgroup import notifications
 
     resource, _, rest = word.partition("=")
     share, _, times = rest.partition(":")
     stall, window = (durations.nanoseconds(part) or 0 for part in (times.partition("/")[::2]))
-    if resource not in notices.KINDS or share not in ("some", "full") or not stall or not window:
+    if (
+        resource not in notifications.KINDS
+        or share not in ("some", "full")
+        or not stall
+        or not window
+    ):
         raise errors.UsageError(
             f"--psi `{word}`: not RESOURCE=SHARE:STALL/WINDOW",
             hint="RESOURCE is cpu, memory or io, SHARE some or full; such as memory=some:150ms/1s",
@@ -90,7 +95,7 @@ def _trigger(word: str) -> Trigger:
         raise errors.UsageError(
             f"--psi `{word}`: the window is 500ms to 10s, and the stall no longer than it"
         )
-    return notices.Trigger(resource, share, stall // 1000, window // 1000)
+    return notifications.Trigger(resource, share, stall // 1000, window // 1000)
 
 
 def _say(event: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from pyruntime.cli.options import Verb
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.cli.main import Call
-    from pyruntime.runtime.newcomer import ExecRequest
+    from pyruntime.runtime.exec_process import ExecRequest
 
 FAILED = 255  # as runc: the program's own statuses seldom reach so far
 LAST_ID = 2147483647
@@ -75,7 +75,7 @@ def run(call: Call) -> int:
 
 
 def _request(call: Call) -> ExecRequest:
-    from pyruntime.runtime.newcomer import ExecRequest
+    from pyruntime.runtime.exec_process import ExecRequest
 
     options = call.options
     container_id, *command = call.arguments

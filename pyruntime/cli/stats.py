@@ -36,7 +36,7 @@ CLEAR = "\033[H\033[J"
 def run(call: Call) -> int:
     options = call.options
     interval_s = durations.of_flag("interval", options["interval"], DEFAULT_INTERVAL_NS)
-    from pyruntime.runtime.sampling import Sampler
+    from pyruntime.runtime.container_stats import Sampler
 
     show = _as_json if options["json"] else _as_table
     try:

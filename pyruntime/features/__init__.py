@@ -23,8 +23,8 @@ REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("labels", ("process.apparmorProfile", "process.selinuxLabel", "linux.mountLabel")),
     ("session", ()),
     ("namespaces", ()),
-    ("users", ("linux.uidMappings", "linux.gidMappings")),
-    ("clocks", ("linux.timeOffsets",)),
+    ("user_mappings", ("linux.uidMappings", "linux.gidMappings")),
+    ("time_offsets", ("linux.timeOffsets",)),
     ("cgroups", ()),
     ("intel_rdt", ("linux.intelRdt",)),
     ("net_devices", ("linux.netDevices",)),
@@ -33,8 +33,8 @@ REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("devices", ()),
     ("terminal", ("process.terminal", "process.consoleSize")),
     ("sysctl", ("linux.sysctl",)),
-    ("paths", ("linux.maskedPaths", "linux.readonlyPaths")),
-    ("names", ("hostname", "domainname")),
+    ("masked_paths", ("linux.maskedPaths", "linux.readonlyPaths")),
+    ("host_names", ("hostname", "domainname")),
     ("hooks", ("hooks",)),
     ("process", ()),
     ("personality", ("linux.personality",)),
@@ -43,7 +43,7 @@ REGISTRY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("scheduler", ("process.scheduler",)),
     ("seccomp", ("linux.seccomp",)),
     ("credentials", ()),
-    ("document", ("annotations",)),
+    ("annotations", ("annotations",)),
 )  # fmt: skip
 
 # What a process that joins a container has of its own; all else is the container's already (security: R-20).

@@ -17,8 +17,9 @@ from errno import EEXIST, EPERM
 
 from pyruntime.errors import KernelError, StepError
 from pyruntime.features import mount_options as words
+from pyruntime.features.container_paths import clean
 from pyruntime.features.failures import failed_mount
-from pyruntime.features.fields import (
+from pyruntime.features.idioms import (
     AT_EMPTY,
     FS_TYPE,
     INODE,
@@ -28,7 +29,6 @@ from pyruntime.features.fields import (
     set_attributes,
     statx_of,
 )
-from pyruntime.features.inside import clean
 from pyruntime.features.mount_steps import guard_proc, set_all
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib

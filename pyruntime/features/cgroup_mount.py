@@ -11,7 +11,7 @@ from __future__ import annotations
 from errno import EBUSY, EEXIST, ENOENT, EPERM
 
 from pyruntime.cgroup import detect
-from pyruntime.features.fields import MOVE_FLAGS, set_attributes
+from pyruntime.features.idioms import MOVE_FLAGS, set_attributes
 from pyruntime.features.mount_options import Options
 from pyruntime.features.mount_steps import attach, guard_proc, new_file_system, propagate
 from pyruntime.kernel.native import lib

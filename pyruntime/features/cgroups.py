@@ -8,7 +8,7 @@ cgroup manager the groups are a unit's (scope.py).
 from __future__ import annotations
 
 from pyruntime.cgroup import driver, location
-from pyruntime.features.inside import clean
+from pyruntime.features.container_paths import clean
 from pyruntime.features.mount_options import words_of
 from pyruntime.kernel.native import lib
 from pyruntime.plan import messages, moments

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from errno import EPERM
 
-from pyruntime.features.fields import open_beneath
+from pyruntime.features.idioms import open_beneath
 from pyruntime.features.program import needs_admin
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments

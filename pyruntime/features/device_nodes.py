@@ -10,7 +10,7 @@ from __future__ import annotations
 import posix
 
 from pyruntime.errors import StepError
-from pyruntime.features.fields import MOVE_FLAGS
+from pyruntime.features.idioms import MOVE_FLAGS
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.lib.files import S_IFIFO, S_IFMT

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from errno import EEXIST, ELOOP, ENODEV, ENOENT, ENOTDIR
 
-from pyruntime.features.fields import (
+from pyruntime.features.container_paths import clean
+from pyruntime.features.idioms import (
     AT_EMPTY,
     MODE,
     MOVE_FLAGS,
@@ -18,7 +19,6 @@ from pyruntime.features.fields import (
     mount_id_of,
     statx_of,
 )
-from pyruntime.features.inside import clean
 from pyruntime.features.mount_options import words_of
 from pyruntime.kernel.native import lib
 from pyruntime.lib.files import S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFMT

@@ -6,7 +6,7 @@ import posix
 from errno import EPERM
 
 from pyruntime.features.failures import failed_mount, file_systems_words
-from pyruntime.features.fields import configure
+from pyruntime.features.idioms import configure
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.plan.step import Reg, Step, sys

@@ -9,7 +9,7 @@ from errno import EBADF, ELOOP, ENOENT, EPERM
 
 from pyruntime.features import joined_views
 from pyruntime.features.failures import INTO_PROC, failed_mount, file_systems_words
-from pyruntime.features.fields import (
+from pyruntime.features.idioms import (
     FS_TYPE,
     MODE,
     MOVE_FLAGS,

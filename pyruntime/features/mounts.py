@@ -13,8 +13,8 @@ from errno import EINVAL, ENOTDIR
 
 from pyruntime.features import binds, cgroup_mount
 from pyruntime.features.binds import Bind
+from pyruntime.features.container_paths import clean
 from pyruntime.features.failures import failed_mount
-from pyruntime.features.inside import clean
 from pyruntime.features.mount_options import Options, names, words_of
 from pyruntime.features.mount_steps import (
     INSIDE_PROC,

@@ -57,7 +57,7 @@ def rules(spec: Config) -> Iterator[tuple[str, str]]:
 def is_unmapped(linux: Linux) -> bool:
     """A new user namespace for which the config has no mappings at all: who creates the container chooses them."""
     if linux.get("uidMappings") or linux.get("gidMappings"):
-        return False  # what they must say is checked in users.py
+        return False  # what they must say is checked in user_mappings.py
     for entry in linux.get("namespaces") or ():
         if entry["type"] == "user" and not entry.get("path"):
             return True

@@ -12,7 +12,7 @@ from __future__ import annotations
 from errno import EPERM
 
 from pyruntime.errors import StepError, UnsupportedError
-from pyruntime.features.fields import send_descriptors
+from pyruntime.features.idioms import send_descriptors
 from pyruntime.kernel.native import lib
 from pyruntime.lib import handover
 from pyruntime.plan import messages, moments

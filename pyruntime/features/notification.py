@@ -10,8 +10,8 @@ import posix
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.features import host_root
-from pyruntime.features.fields import set_attributes
-from pyruntime.features.inside import NOTIFY_DIRECTORY, NOTIFY_STATE
+from pyruntime.features.container_paths import NOTIFY_DIRECTORY, NOTIFY_STATE
+from pyruntime.features.idioms import set_attributes
 from pyruntime.features.mount_steps import attach, guard_proc
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib

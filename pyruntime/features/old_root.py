@@ -15,7 +15,7 @@ from __future__ import annotations
 from errno import EINVAL, ELOOP, ENOENT, ENOTDIR
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.features.fields import MOVE_FLAGS
+from pyruntime.features.idioms import MOVE_FLAGS
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
 from pyruntime.plan.step import Reg, Step, attempt, sys

@@ -12,9 +12,9 @@ from errno import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM
 
 from pyruntime.errors import StepError
 from pyruntime.features import stdio
+from pyruntime.features.container_paths import clean
 from pyruntime.features.failures import failed_exec, missing_program
-from pyruntime.features.fields import open_beneath
-from pyruntime.features.inside import clean
+from pyruntime.features.idioms import open_beneath
 from pyruntime.features.program import PATH_LIMIT, environment, environment_words
 from pyruntime.kernel.native import lib
 from pyruntime.lib.files import read_file

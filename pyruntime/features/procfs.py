@@ -10,7 +10,7 @@ import posix
 from errno import EIO, EPERM
 
 from pyruntime.errors import StepError
-from pyruntime.features.fields import FS_TYPE, INODE, SCRATCH, open_beneath, statx_of
+from pyruntime.features.idioms import FS_TYPE, INODE, SCRATCH, open_beneath, statx_of
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments

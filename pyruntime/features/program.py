@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyruntime.features.inside import NOTIFY_DIRECTORY, NOTIFY_SOCKET
+from pyruntime.features.container_paths import NOTIFY_DIRECTORY, NOTIFY_SOCKET
 from pyruntime.plan.step import Buffer
 
 TYPE_CHECKING = False

@@ -11,7 +11,7 @@ import posix
 from errno import EACCES, EBUSY, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, EXDEV
 
 from pyruntime.errors import StepError
-from pyruntime.features.fields import (
+from pyruntime.features.idioms import (
     AT_EMPTY,
     DEV_MAJOR,
     DEV_MINOR,

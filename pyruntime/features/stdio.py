@@ -10,7 +10,7 @@ from __future__ import annotations
 import posix
 from errno import EINVAL, EPERM, EROFS
 
-from pyruntime.features.fields import MODE, statx_of
+from pyruntime.features.idioms import MODE, statx_of
 from pyruntime.kernel.native import lib
 from pyruntime.lib.files import S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK
 from pyruntime.plan import moments

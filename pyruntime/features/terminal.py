@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from errno import EPERM
 
-from pyruntime.features.fields import (
+from pyruntime.features.idioms import (
     AT_EMPTY,
     FS_TYPE,
     MODE,

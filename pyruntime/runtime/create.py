@@ -21,7 +21,7 @@ from pyruntime.errors import (
     WrongStatus,
     strerror,
 )
-from pyruntime.features.inside import NOTIFY_STATE
+from pyruntime.features.container_paths import NOTIFY_STATE
 from pyruntime.features.namespaces import is_unmapped
 from pyruntime.features.site import Site
 from pyruntime.kernel import calls
@@ -144,10 +144,10 @@ class Creation:
 
     def _explain(self, error: BaseException) -> None:
         if isinstance(error, StepError) and error.errno == EAGAIN and hasattr(self, "launch"):
-            from pyruntime.runtime import ends
+            from pyruntime.runtime import init_failure
 
             cgroup = self.host.cgroup
-            ends.name_limit(error, driver.record(cgroup) if cgroup else None)
+            init_failure.name_limit(error, driver.record(cgroup) if cgroup else None)
 
     def _begin(self) -> None:
         request = self.request

@@ -10,9 +10,9 @@ import select
 import time
 
 from pyruntime import errors
-from pyruntime.cgroup import driver, notices
+from pyruntime.cgroup import driver, notifications
 from pyruntime.runtime import signals
-from pyruntime.runtime.watch import Watch
+from pyruntime.runtime.poller import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Stream:
         self.watch = watch
         self.say = say
         self.over = False
-        self.memory = notices.out_of_memory(driver.from_record(record["cgroup"]))
+        self.memory = notifications.out_of_memory(driver.from_record(record["cgroup"]))
 
     def run(self, init: int, interval_s: float, listener_fd: int) -> None:
         memory = self.memory
@@ -88,7 +88,7 @@ class Stream:
         news = self.memory.read()
         if news is None:
             self.over = True
-        elif news and notices.is_out_of_memory(self.memory):
+        elif news and notifications.is_out_of_memory(self.memory):
             self.say({"type": "oom", "id": self.record["id"]})
 
     def _end(self) -> None:

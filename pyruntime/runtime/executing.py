@@ -16,7 +16,7 @@ from pyruntime.cgroup import driver
 from pyruntime.features import namespaces, stdio
 from pyruntime.features.site import Site
 from pyruntime.lib import proc
-from pyruntime.runtime import container, ends, newcomer, signals, status
+from pyruntime.runtime import container, exec_process, init_failure, signals, status
 from pyruntime.runtime.host import Host
 from pyruntime.runtime.launch import Launch, check_preserved, look_around
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.plan.record import Record
-    from pyruntime.runtime.newcomer import ExecRequest
+    from pyruntime.runtime.exec_process import ExecRequest
     from pyruntime.runtime.store import Entry
     from pyruntime.spec.types import Config
 
@@ -43,7 +43,7 @@ def execute(request: ExecRequest) -> int:
     init = signals.open_process(record)
     try:
         _check(record, entry, request)
-        config = newcomer.config_for(request, entry.config())
+        config = exec_process.config_for(request, entry.config())
         execution = _started(request, entry, record, config, init)
     except errors.StepError as error:
         from pyruntime.runtime import identity
@@ -102,7 +102,7 @@ def _started(
                 if attempt == ATTEMPTS or not isinstance(error, errors.StepError):
                     raise
                 if error.errno == errno.EAGAIN:
-                    ends.name_limit(error, record["cgroup"])
+                    init_failure.name_limit(error, record["cgroup"])
                 if error.errno != errno.EBUSY and not member.is_late_for(error, record):
                     raise
             else:
@@ -247,7 +247,7 @@ class Execution:
             ).run()
         finally:
             self.signals.close()
-        return ends.exit_code(ended)
+        return init_failure.exit_code(ended)
 
     def abandon(self) -> None:
         """Nothing of a failed one stays: no process, no pid file, no descriptor."""

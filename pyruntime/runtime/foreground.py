@@ -10,7 +10,7 @@ import posix
 from pyruntime.errors import ProgramError, StepError
 from pyruntime.kernel import calls
 from pyruntime.lib.proc import SIGKILL
-from pyruntime.runtime import ends, hooks
+from pyruntime.runtime import hooks, init_failure
 from pyruntime.runtime.create import Creation
 from pyruntime.runtime.relay import Relay, Signals, find_terminal, relay_rest, resize
 
@@ -70,7 +70,7 @@ def run(request: CreateRequest) -> int:
             proxy.close()
     if not request.keep:
         _destroy(host, request)
-    return ends.exit_code(status)
+    return init_failure.exit_code(status)
 
 
 def _notify_proxy(host: Host, request: CreateRequest) -> Proxy | None:

@@ -124,12 +124,12 @@ class Host:
 
     def mapped_namespace(self, uids: list[IDMapping], gids: list[IDMapping], pointer: str) -> int:
         """A user namespace with these maps, ours to close; mounts with the same maps share one."""
-        from pyruntime.runtime import mapping
+        from pyruntime.runtime import mapping_namespace
 
-        key = mapping.key(uids, gids)
+        key = mapping_namespace.key(uids, gids)
         if key not in self.mapped:
             exposed = self.site.in_user_namespace
-            self.mapped[key] = mapping.make(uids, gids, pointer, dumpable=exposed)
+            self.mapped[key] = mapping_namespace.make(uids, gids, pointer, dumpable=exposed)
         return self.mapped[key]
 
     def keep_listener(self, fd: int) -> None:
@@ -138,9 +138,9 @@ class Host:
 
     def hand_over_listener(self, path: str, metadata: str | None) -> None:
         """To the agent at `path`; the init said under which number it has it, if it did not send it."""
-        from pyruntime.runtime import listener
+        from pyruntime.runtime import seccomp_agent
 
-        listener.hand_over(self, path, metadata)
+        seccomp_agent.hand_over(self, path, metadata)
 
     def ordered_fds(self) -> list[int]:
         """All handed descriptors in the order of their numbers, which have no gaps."""

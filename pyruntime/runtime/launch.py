@@ -248,7 +248,7 @@ class Launch:
 
     def unexpected_end(self) -> Exception:
         """The init is gone without a word: why."""
-        from pyruntime.runtime.ends import describe_end
+        from pyruntime.runtime.init_failure import describe_end
 
         host = self.host
         return describe_end(host.pid, host.record, joining=host.site.exec)
@@ -334,9 +334,9 @@ def look_around(site: Site, spec: Config, *, as_root: bool = False) -> None:
         or process.get("selinuxLabel")
         or spec.get("linux", {}).get("mountLabel")
     ):
-        from pyruntime.runtime import lsm
+        from pyruntime.runtime import security_modules
 
-        lsm.look(site)
+        security_modules.look(site)
 
 
 def _not_spawned(error: KernelError, *, into_cgroup: bool) -> StepError:

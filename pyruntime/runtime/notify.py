@@ -17,7 +17,7 @@ import select
 import time
 
 from pyruntime.errors import StepError
-from pyruntime.features.inside import NOTIFY_SOCKET, NOTIFY_STATE
+from pyruntime.features.container_paths import NOTIFY_SOCKET, NOTIFY_STATE
 from pyruntime.lib import files
 
 TYPE_CHECKING = False

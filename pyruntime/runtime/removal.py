@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pyruntime import errors
 from pyruntime.lib import files, jsondoor
-from pyruntime.runtime import ending, holdings, status
+from pyruntime.runtime import holdings, init_kill, status
 from pyruntime.runtime.store import MAX_RECORD_BYTES, Store
 
 TYPE_CHECKING = False
@@ -60,7 +60,7 @@ def _delete_locked(entry: Entry, log: Log, *, force: bool) -> None:
             entry.id, f"cannot delete container {entry.id} that is not stopped: {now}"
         )
     if now != "stopped":
-        ending.end(record)
+        init_kill.end(record)
     configured = _hooks_of(entry, log)
     destroy(entry, record, configured, log, force=force)
 
@@ -76,7 +76,7 @@ def _end_named(entry: Entry) -> None:
     pid, start = record.get("pid"), record.get("startTime")
     if type(pid) is int and 1 < pid < 1 << 22 and type(start) is int and "bootId" in record:
         known = {"id": entry.id, "pid": pid, "startTime": start, "bootId": record["bootId"]}
-        ending.end(known)  # type: ignore[arg-type]  # what is left of the record names the process
+        init_kill.end(known)  # type: ignore[arg-type]  # what is left of the record names the process
 
 
 def _is_in_hooks(entry: Entry) -> bool:
@@ -100,7 +100,7 @@ def _end_quietly(entry: Entry) -> None:
     try:
         record = entry.read_record()
         if record["status"] == "creating" or entry.is_locked_by_another():
-            ending.end(record)
+            init_kill.end(record)
     except errors.PyruntimeError:
         pass  # said again, and for good, under the lock
 

@@ -7,7 +7,7 @@ from pyruntime.errors import WORDS, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyruntime.lib.log import Log
-    from pyruntime.runtime.newcomer import ExecRequest
+    from pyruntime.runtime.exec_process import ExecRequest
 
 
 class CreateRequest:

@@ -15,7 +15,7 @@ import posix
 from errno import EPERM
 
 from pyruntime.errors import SpecError, StepError
-from pyruntime.features import users
+from pyruntime.features import user_mappings
 from pyruntime.features.namespaces import is_unmapped
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
@@ -80,7 +80,7 @@ def _map(spec: Config, place: dict[str, int], log: Log, asked: str) -> str:
         rows = mappings(own, ranges, place[kind] if ranges else 0)
         linux[f"{kind}Mappings"] = rows
         told += [f"{kind} {_shown(row)}" for row in rows]
-    findings = [(pointer, why, "") for pointer, why in users.rules(spec)]
+    findings = [(pointer, why, "") for pointer, why in user_mappings.rules(spec)]
     if findings:
         raise SpecError(findings, hint=f"{asked} can have these ids: {', '.join(told)}")
     return ", ".join(told)

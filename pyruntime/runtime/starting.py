@@ -166,7 +166,7 @@ def _failure(entry: Entry, message: messages.Message) -> Exception:
 
 
 def _silent_end(record: Record) -> Exception:
-    from pyruntime.runtime.ends import out_of_memory, was_oom_killed
+    from pyruntime.runtime.init_failure import out_of_memory, was_oom_killed
 
     if was_oom_killed(record):
         return out_of_memory("container init was OOM-killed", record)
@@ -188,10 +188,10 @@ def _run_poststart(entry: Entry, record: Record) -> None:
     configured = (entry.config().get("hooks") or {}).get("poststart")
     if not configured:
         return
-    from pyruntime.runtime import ending, hooks
+    from pyruntime.runtime import hooks, init_kill
 
     try:
         hooks.run("poststart", configured, record, "running")
     except BaseException:
-        ending.end(record)
+        init_kill.end(record)
         raise

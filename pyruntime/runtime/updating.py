@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pyruntime.lib.log import Log
     from pyruntime.plan.record import Record
-    from pyruntime.runtime.resharing import Resharing
+    from pyruntime.runtime.rdt_update import Resharing
     from pyruntime.runtime.store import Entry
     from pyruntime.spec.types import LinuxIntelRdt
 
@@ -61,7 +61,7 @@ def update(entry: Entry, resources: dict[str, Any], rdt: LinuxIntelRdt, log: Log
         log.warning(text)
     shares = None
     if rdt:
-        from pyruntime.runtime.resharing import Resharing
+        from pyruntime.runtime.rdt_update import Resharing
 
         shares = Resharing(entry, config, rdt)
         linux["intelRdt"] = {**(linux.get("intelRdt") or {}), **rdt}

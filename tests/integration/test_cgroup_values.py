@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pyruntime.runtime.ends import FLOOR_KIB
+from pyruntime.runtime.init_failure import FLOOR_KIB
 from tests.lib.box import Box, refused
 from tests.lib.bundle import Bundle
 from tests.lib.groups import V2, chosen, group_of, read_value

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pyruntime.cgroup import detect, reading, stats
-from pyruntime.cgroup.glance import Glance, Mounts
 from pyruntime.cgroup.group import Cgroup, Group
+from pyruntime.cgroup.quick_stats import Glance, Mounts
 from pyruntime.cgroup.v1 import blkio as blkio_v1
 from pyruntime.cgroup.v1 import cpu as cpu_v1
 from pyruntime.cgroup.v1 import cpuset as cpuset_v1

@@ -9,7 +9,7 @@ import pytest
 from pyruntime import errors
 from pyruntime.cli import main
 from pyruntime.runtime import executing
-from pyruntime.runtime.newcomer import ExecRequest
+from pyruntime.runtime.exec_process import ExecRequest
 
 Requests = list[ExecRequest]
 PLAIN: dict[str, Any] = {

@@ -10,7 +10,7 @@ from pyruntime.errors import KernelError, StepError
 from pyruntime.features import binds
 from pyruntime.kernel.native import lib
 from pyruntime.plan import moments
-from pyruntime.runtime import mapping
+from pyruntime.runtime import mapping_namespace
 from pyruntime.runtime.host import Host
 from tests.lib.plans import BASE, Plan, planned, site, spec
 
@@ -41,7 +41,7 @@ class Kernel:
         self.error = error
         monkeypatch.setattr(binds.calls, "open_tree", lambda *_: TREE)
         monkeypatch.setattr(binds.calls, "mount_setattr", self.set_attributes)
-        monkeypatch.setattr(mapping, "make", self.make)
+        monkeypatch.setattr(mapping_namespace, "make", self.make)
 
     def set_attributes(self, fd: int, flags: int, set_: int = 0, **more: int) -> None:
         if set_ and self.error:

@@ -12,7 +12,7 @@ from sys import executable
 
 import pytest
 
-from pyruntime.features.fields import open_beneath
+from pyruntime.features.idioms import open_beneath
 from pyruntime.kernel.native import lib
 from pyruntime.plan.step import (
     DIRECTORY,

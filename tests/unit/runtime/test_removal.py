@@ -15,7 +15,7 @@ from pyruntime.cgroup import driver, frozen
 from pyruntime.lib import files
 from pyruntime.lib.log import Log
 from pyruntime.runtime import container as verbs
-from pyruntime.runtime import ending, holdings, hooks, removal
+from pyruntime.runtime import holdings, hooks, init_kill, removal
 from pyruntime.runtime.store import Entry
 from tests.unit.runtime.fakes import FakeContainer
 
@@ -286,7 +286,7 @@ def test_force_ends_a_create_that_holds_the_lock(
 ) -> None:
     """Its init is ended before the wait for the lock, so that the create ends and gives it back."""
     order: list[str] = []
-    real_lock, real_end = Entry.lock, ending.end
+    real_lock, real_end = Entry.lock, init_kill.end
     other = container.store.open("web")
     other.lock()
 
@@ -300,7 +300,7 @@ def test_force_ends_a_create_that_holds_the_lock(
         real_end(record)
 
     monkeypatch.setattr(Entry, "lock", lock)
-    monkeypatch.setattr(ending, "end", end)
+    monkeypatch.setattr(init_kill, "end", end)
     container.spawn("creating")
     delete(container, force=True)
     assert order[:2] == ["end", "lock"] and is_gone(container)
@@ -316,7 +316,7 @@ def test_destroy_of_what_somebody_else_deleted(container: FakeContainer) -> None
 def test_an_init_that_does_not_end(
     container: FakeContainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ending, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(init_kill, "WAIT_SECONDS", 0.01)
     monkeypatch.setattr("pyruntime.runtime.signals.send", lambda *_: None)
     container.spawn("creating")
     with pytest.raises(errors.StepError, match="has not ended"):
@@ -329,9 +329,9 @@ def test_a_paused_init_is_thawed(container: FakeContainer, monkeypatch: pytest.M
     monkeypatch.setattr(frozen, "is_frozen", lambda kept: True)
     monkeypatch.setattr(driver, "thaw_all", thawed.append)
     container.spawn("running", cgroup=CGROUP)
-    ending.end(container.record)
+    init_kill.end(container.record)
     assert thawed == [CGROUP] and container.reap() == -signal.SIGKILL
-    ending.end(container.record)
+    init_kill.end(container.record)
 
 
 def test_release_all_of_nothing(tmp_path: Path, container: FakeContainer) -> None:

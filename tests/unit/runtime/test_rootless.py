@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pyruntime.errors import SpecError, StepError
-from pyruntime.features import users
+from pyruntime.features import user_mappings
 from pyruntime.kernel import calls
 from pyruntime.lib import subids
 from pyruntime.lib.log import Log
@@ -48,7 +48,7 @@ def test_mappings(ranges: list[tuple[int, int]], expected: list[tuple[int, int, 
     assert made == rows(*expected)
     kinds = [*BASE["linux"]["namespaces"], {"type": "user"}]
     maps = {"uidMappings": made, "gidMappings": made}
-    assert list(users.rules({"linux": {"namespaces": kinds, **maps}})) == []
+    assert list(user_mappings.rules({"linux": {"namespaces": kinds, **maps}})) == []
 
 
 def test_more_ranges_than_the_kernel_takes() -> None:

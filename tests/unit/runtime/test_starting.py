@@ -15,7 +15,7 @@ from pyruntime import errors
 from pyruntime.lib.log import Log
 from pyruntime.plan import messages
 from pyruntime.runtime import container as verbs
-from pyruntime.runtime import ends, hooks, interlude, starting
+from pyruntime.runtime import hooks, init_failure, interlude, starting
 from tests.unit.runtime.fakes import FakeContainer
 
 EXEC_STEP, HOOK_STEP, OTHER_STEP = 9, 7, 8
@@ -109,7 +109,7 @@ def test_an_end_without_a_word_is_the_inits_death(container: FakeContainer) -> N
 def test_the_out_of_memory_killer_is_named(
     container: FakeContainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ends, "was_oom_killed", lambda record: True)
+    monkeypatch.setattr(init_failure, "was_oom_killed", lambda record: True)
     with pytest.raises(errors.StepError, match="OOM-killed"):
         start(container.scripted(b"", "exit"))
 

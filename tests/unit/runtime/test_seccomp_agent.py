@@ -6,14 +6,14 @@ import socket
 
 import pytest
 
-from pyruntime.runtime import console, listener
+from pyruntime.runtime import console, seccomp_agent
 
 
 def test_an_agent_that_hangs_up_after_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
     """One send that took all of it is the only one: a second, even an empty one, could find nobody."""
     ours, theirs = socket.socketpair()
     monkeypatch.setattr(console, "connect", lambda path: HangingUp(ours, theirs))
-    listener._send("/agent", theirs.fileno(), b"state")
+    seccomp_agent._send("/agent", theirs.fileno(), b"state")
     assert ours.fileno() == -1
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pyruntime import errors
-from pyruntime.cgroup import detect, notices
+from pyruntime.cgroup import detect, notifications
 from pyruntime.cgroup.group import Cgroup, Group
 
 QUIET = "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\n"
@@ -31,18 +31,18 @@ def cgroup(group: Path, mode: str) -> Cgroup:
 
 def test_counters_of_memory(group: Path) -> None:
     (group / "memory.events").write_text(QUIET)
-    notice = notices.out_of_memory(cgroup(group, "v2"))
-    assert isinstance(notice, notices.Counters)
+    notice = notifications.out_of_memory(cgroup(group, "v2"))
+    assert isinstance(notice, notifications.Counters)
     try:
         assert notice.read() == {}
         (group / "memory.events").write_text(QUIET.replace("max 0", "max 7"))
         found = notice.read()
         assert found is not None and found["max"] == 7
-        assert not notices.is_out_of_memory(notice)
+        assert not notifications.is_out_of_memory(notice)
         (group / "memory.events").write_text(QUIET.replace("oom_kill 0", "oom_kill 1"))
         found = notice.read()
         assert found is not None and found["oom_kill"] == 1
-        assert notices.is_out_of_memory(notice)
+        assert notifications.is_out_of_memory(notice)
         assert notice.read() == {}
     finally:
         notice.close()
@@ -51,39 +51,39 @@ def test_counters_of_memory(group: Path) -> None:
 def test_refused_forks(group: Path) -> None:
     (group / "pids.events").write_text("max 0\n")
     for mode in ("v1", "v2"):
-        notice = notices.processes(cgroup(group, mode))
+        notice = notifications.processes(cgroup(group, mode))
         assert notice is not None
         (group / "pids.events").write_text(f"max {mode[1]}\n")
         assert notice.read() == {"max": int(mode[1])}
-        assert not notices.is_out_of_memory(notice)
+        assert not notifications.is_out_of_memory(notice)
         notice.close()
 
 
 @pytest.mark.parametrize("mode", ["v1", "v2"])
 def test_nothing_there(group: Path, mode: str) -> None:
     """No controller, no group, no such file: nothing will be announced, and that is no failure."""
-    trigger = notices.Trigger("memory", "some", 1000, 2_000_000)
+    trigger = notifications.Trigger("memory", "some", 1000, 2_000_000)
     for there in (True, False):
         if not there:
             group.rmdir()
         for found in (
-            notices.out_of_memory(cgroup(group, mode)),
-            notices.processes(cgroup(group, mode)),
-            notices.pressure(cgroup(group, mode), trigger),
-            notices.out_of_memory(Cgroup(mode, [])),
+            notifications.out_of_memory(cgroup(group, mode)),
+            notifications.processes(cgroup(group, mode)),
+            notifications.pressure(cgroup(group, mode), trigger),
+            notifications.out_of_memory(Cgroup(mode, [])),
         ):
             assert found is None
     before = len(os.listdir("/proc/self/fd"))
-    notices.out_of_memory(cgroup(group, mode))
+    notifications.out_of_memory(cgroup(group, mode))
     assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_trigger_says_what_the_kernel_reads() -> None:
-    assert notices.Trigger("io", "full", 150_000, 1_000_000).line == b"full 150000 1000000\0"
+    assert notifications.Trigger("io", "full", 150_000, 1_000_000).line == b"full 150000 1000000\0"
 
 
 def test_pressure_of_v1(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing would ever be told: refused before anything is."""
     monkeypatch.setattr(detect, "layout", lambda: detect.Layout("v1", []))
     with pytest.raises(errors.UnsupportedError, match="cgroup v2, which is not mounted here"):
-        notices.Trigger("cpu", "some", 100_000, 2_000_000).check()
+        notifications.Trigger("cpu", "some", 100_000, 2_000_000).check()

@@ -1,4 +1,4 @@
-"""pyruntime/cgroup/glance.py on ordinary files that play a group."""
+"""pyruntime/cgroup/quick_stats.py on ordinary files that play a group."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyruntime.cgroup import detect, glance
+from pyruntime.cgroup import detect, quick_stats
 from pyruntime.cgroup.group import Cgroup, Group
 
 
@@ -17,6 +17,6 @@ def test_a_host_of_many_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "web").mkdir()
     (tmp_path / "web" / "io.stat").write_text("".join(lines))
     monkeypatch.setattr(detect, "mounted", lambda: {str(tmp_path): os.stat(tmp_path).st_dev})
-    with glance.Mounts() as mounts:
-        seen = glance.Glance(Cgroup("v2", [Group("", str(tmp_path), "/web", 1)]), mounts)
+    with quick_stats.Mounts() as mounts:
+        seen = quick_stats.Glance(Cgroup("v2", [Group("", str(tmp_path), "/web", 1)]), mounts)
         assert seen.read() == {"io": (10000, 20000)}

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from pyruntime.lib import proc
-from pyruntime.runtime import exits
+from pyruntime.runtime import exit_status
 
 
 def ended(script: str) -> tuple[subprocess.Popen[bytes], int, int]:
@@ -30,10 +30,10 @@ def ended(script: str) -> tuple[subprocess.Popen[bytes], int, int]:
 def test_not_waited_for(script: str, told: tuple[int | None, int | None]) -> None:
     process, pidfd, start_time = ended(script)
     try:
-        found = exits.wait_status(pidfd, process.pid, start_time)
-        assert exits.code_and_signal(found) == told
+        found = exit_status.wait_status(pidfd, process.pid, start_time)
+        assert exit_status.code_and_signal(found) == told
         # A later process of the same number is another.
-        assert exits.wait_status(pidfd, process.pid, start_time + 1) is None
+        assert exit_status.wait_status(pidfd, process.pid, start_time + 1) is None
     finally:
         process.wait()
         os.close(pidfd)
@@ -43,21 +43,21 @@ def test_waited_for() -> None:
     """The pidfd knows since Linux 6.15; before, nobody does."""
     process, pidfd, start_time = ended("exit 5")
     process.wait()
-    found = exits.wait_status(pidfd, process.pid, start_time)
+    found = exit_status.wait_status(pidfd, process.pid, start_time)
     os.close(pidfd)
     release = tuple(int(word) for word in os.uname().release.split(".")[:2])
     assert found == (5 << 8 if release >= (6, 15) else None)
 
 
 def test_nobody_told() -> None:
-    assert exits.code_and_signal(None) == (None, None)
+    assert exit_status.code_and_signal(None) == (None, None)
 
 
 def test_who_may_not_look_believes_no_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     process, pidfd, start_time = ended("exit 0")
     try:
-        monkeypatch.setattr(exits, "_may_look", lambda: False)
-        assert exits.wait_status(pidfd, process.pid, start_time) is None
+        monkeypatch.setattr(exit_status, "_may_look", lambda: False)
+        assert exit_status.wait_status(pidfd, process.pid, start_time) is None
     finally:
         process.wait()
         os.close(pidfd)

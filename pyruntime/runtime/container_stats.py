@@ -12,11 +12,11 @@ import time
 
 from pyruntime import errors
 from pyruntime.cgroup import driver
-from pyruntime.cgroup.glance import Glance, Mounts
+from pyruntime.cgroup.quick_stats import Glance, Mounts
 from pyruntime.lib.files import read_file
 from pyruntime.runtime import signals, status
+from pyruntime.runtime.poller import Watch
 from pyruntime.runtime.store import Store
-from pyruntime.runtime.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from errno import ENOENT, EPERM
 
-from pyruntime.features.fields import (
+from pyruntime.features.container_paths import clean
+from pyruntime.features.idioms import (
     AT_EMPTY,
     MODE,
     MOVE_FLAGS,
@@ -20,7 +21,6 @@ from pyruntime.features.fields import (
     set_attributes,
     statx_of,
 )
-from pyruntime.features.inside import clean
 from pyruntime.kernel.native import lib
 from pyruntime.lib.files import S_IFCHR, S_IFDIR, S_IFMT
 from pyruntime.plan import moments

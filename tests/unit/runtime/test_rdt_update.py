@@ -1,4 +1,4 @@
-"""pyruntime/runtime/resharing.py on a resctrl tree of ordinary files: what `update` changes, and how it takes it back."""
+"""pyruntime/runtime/rdt_update.py on a resctrl tree of ordinary files: what `update` changes, and how it takes it back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from pyruntime import resctrl
 from pyruntime.errors import PyruntimeError
-from pyruntime.runtime.resharing import Resharing
+from pyruntime.runtime.rdt_update import Resharing
 from tests.lib.fakeresctrl import FakeResctrl
 
 CACHE, BANDWIDTH = {"l3CacheSchema": "L3:0=f"}, {"memBwSchema": "MB:0=20"}

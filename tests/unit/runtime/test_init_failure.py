@@ -1,4 +1,4 @@
-"""pyruntime/runtime/ends.py: why a process ended, said of real ones."""
+"""pyruntime/runtime/init_failure.py: why a process ended, said of real ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyruntime.runtime.ends import describe_end, exit_code
+from pyruntime.runtime.init_failure import describe_end, exit_code
 
 
 def record(tmp_path: Path, kills: int) -> dict[str, Any]:

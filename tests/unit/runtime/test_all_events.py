@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from pyruntime.cgroup import notices
+from pyruntime.cgroup import notifications
 from pyruntime.lib import proc
 from pyruntime.lib.log import Log
-from pyruntime.runtime import crowd
+from pyruntime.runtime import all_events
+from pyruntime.runtime.poller import Watch
 from pyruntime.runtime.record import new_record
 from pyruntime.runtime.store import Entry, Store
-from pyruntime.runtime.watch import Watch
 
 Told = list[tuple[str, str]]
 
@@ -32,7 +32,7 @@ class Stage:
         self.store = Store(str(root), create=True)
         self.events: list[dict[str, Any]] = []
         self.watch = Watch()
-        self.crowd = crowd.Crowd(self.store, self.watch, [], self.events.append, Log(log_fd))
+        self.crowd = all_events.Crowd(self.store, self.watch, [], self.events.append, Log(log_fd))
         self.children: list[subprocess.Popen[bytes]] = []
 
     def begin(self) -> None:
@@ -164,7 +164,7 @@ def test_a_descriptor_beyond_those_of_select(stage: Stage, monkeypatch: pytest.M
             posix.close(low)
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    monkeypatch.setattr(crowd.signals, "open_process", open_high)
+    monkeypatch.setattr(all_events.signals, "open_process", open_high)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
         stage.begin()
@@ -204,7 +204,9 @@ def test_lost_news(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.make("new", status="created", **stage.child())
     while inotify.read():
         pass
-    monkeypatch.setattr(inotify.__class__, "read", lambda _: [(-1, crowd.lib.IN_Q_OVERFLOW, "")])
+    monkeypatch.setattr(
+        inotify.__class__, "read", lambda _: [(-1, all_events.lib.IN_Q_OVERFLOW, "")]
+    )
     stage.crowd._read_inotify()
     assert sorted(stage.told()) == [("created", "new"), ("deleted", "gone"), ("started", "stays")]
 
@@ -219,7 +221,7 @@ def refused(*_: object) -> None:
 @pytest.mark.parametrize(
     ("groups", "notice", "said"),
     [
-        (DAMAGED, notices.out_of_memory, "record of the container's cgroups is damaged"),
+        (DAMAGED, notifications.out_of_memory, "record of the container's cgroups is damaged"),
         ({"mode": "v2", "groups": {}}, refused, "ermission denied"),
     ],
     ids=["damaged", "refused"],
@@ -232,7 +234,7 @@ def test_groups_that_cannot_be_listened_to(
     notice: Callable[..., Any],
     said: str,
 ) -> None:
-    monkeypatch.setattr(notices, "out_of_memory", notice)
+    monkeypatch.setattr(notifications, "out_of_memory", notice)
     stage.begin()
     stage.make("web", status="running", cgroup=groups, **stage.child())
     assert stage.told() == [("created", "web"), ("started", "web")]

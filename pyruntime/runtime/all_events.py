@@ -1,7 +1,7 @@
 """`events --all`: what happens to every container of a state root, told as it happens.
 
 inotify tells of names in the state root and of new records in a container's directory (they are put in place by rename),
-the pidfd of its end, its groups of what they announce (cgroup/notices.py). Nothing is asked at intervals. What is told is
+the pidfd of its end, its groups of what they announce (cgroup/notifications.py). Nothing is asked at intervals. What is told is
 what is found when there is time to look: a container that was made and deleted within that moment is not told of.
 """
 
@@ -12,13 +12,13 @@ import posix
 import select
 
 from pyruntime import errors
-from pyruntime.cgroup import driver, notices
+from pyruntime.cgroup import driver, notifications
 from pyruntime.kernel.inotify import Inotify
 from pyruntime.kernel.native import lib
-from pyruntime.runtime import exits, identity, interlude, signals, status
+from pyruntime.runtime import exit_status, identity, interlude, signals, status
+from pyruntime.runtime.poller import LONGEST_S, Watch
 from pyruntime.runtime.record import timestamp
 from pyruntime.runtime.store import Store, is_id
-from pyruntime.runtime.watch import LONGEST_S, Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyruntime.cgroup.group import Cgroup
-    from pyruntime.cgroup.notices import Notice, Trigger
+    from pyruntime.cgroup.notifications import Notice, Trigger
     from pyruntime.lib.log import Log
     from pyruntime.plan.record import Record
     from pyruntime.runtime.store import Entry
@@ -247,10 +247,10 @@ class Member:
     def _listen(self) -> None:
         """What cannot be listened to is said, and the rest is told all the same."""
         opening: list[Callable[[Cgroup], Notice | None]] = [
-            notices.out_of_memory,
-            notices.processes,
+            notifications.out_of_memory,
+            notifications.processes,
             *(
-                lambda groups, it=trigger: notices.pressure(groups, it)
+                lambda groups, it=trigger: notifications.pressure(groups, it)
                 for trigger in self.crowd.triggers
             ),
         ]
@@ -269,7 +269,7 @@ class Member:
         if news is None:
             self._drop(notice)
         elif news:
-            if notices.is_out_of_memory(notice):
+            if notifications.is_out_of_memory(notice):
                 self.say("oom", news)
             if notice.kind != "oom":
                 self.say(notice.kind, news)
@@ -287,7 +287,7 @@ class Member:
         self.crowd.watch.drop(self.init)
         record = self.record
         self.has_ended = True
-        self.wait_status = exits.wait_status(self.init, record["pid"], record["startTime"])
+        self.wait_status = exit_status.wait_status(self.init, record["pid"], record["startTime"])
         self.refresh(is_new=True)
 
     def _conclude(self) -> None:
@@ -303,7 +303,7 @@ class Member:
 
     def _exited(self) -> None:
         self.reached = EXITED
-        code, signal = exits.code_and_signal(self.wait_status)
+        code, signal = exit_status.code_and_signal(self.wait_status)
         self.say("exited", {"pid": self.record["pid"], "code": code, "signal": signal})
         self._stop_listening()
 

@@ -10,21 +10,21 @@ import pytest
 
 from pyruntime.kernel import calls
 from pyruntime.kernel.native import lib
-from pyruntime.runtime import lsm
+from pyruntime.runtime import security_modules
 
 
 @pytest.mark.parametrize(("text", "wanted"), [(b"Y\n", True), (b"N\n", False), (b"", False)])
 def test_apparmor(monkeypatch: pytest.MonkeyPatch, text: bytes, wanted: bool) -> None:
-    monkeypatch.setattr(lsm, "read_file", lambda path, limit: text)
-    assert lsm.has_apparmor() is wanted
+    monkeypatch.setattr(security_modules, "read_file", lambda path, limit: text)
+    assert security_modules.has_apparmor() is wanted
 
 
 def test_a_kernel_without_apparmor(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(path: str, limit: int) -> bytes:
         raise FileNotFoundError(path)
 
-    monkeypatch.setattr(lsm, "read_file", absent)
-    assert not lsm.has_apparmor()
+    monkeypatch.setattr(security_modules, "read_file", absent)
+    assert not security_modules.has_apparmor()
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,15 @@ def test_selinux(
     label: bytes,
     wanted: bool,
 ) -> None:
-    monkeypatch.setattr(lsm, "SELINUXFS", str(tmp_path))
+    monkeypatch.setattr(security_modules, "SELINUXFS", str(tmp_path))
     monkeypatch.setattr(calls, "fs_type", lambda fd: magic)
-    monkeypatch.setattr(lsm.posix, "fstatvfs", lambda fd: SimpleNamespace(f_flag=flags))
-    monkeypatch.setattr(lsm, "read_file", lambda path, limit: label)
-    assert lsm.has_selinux() is wanted
+    monkeypatch.setattr(
+        security_modules.posix, "fstatvfs", lambda fd: SimpleNamespace(f_flag=flags)
+    )
+    monkeypatch.setattr(security_modules, "read_file", lambda path, limit: label)
+    assert security_modules.has_selinux() is wanted
 
 
 def test_a_kernel_without_selinux(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(lsm, "SELINUXFS", str(tmp_path / "missing"))
-    assert not lsm.has_selinux()
+    monkeypatch.setattr(security_modules, "SELINUXFS", str(tmp_path / "missing"))
+    assert not security_modules.has_selinux()

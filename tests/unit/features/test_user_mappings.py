@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyruntime.features import users
+from pyruntime.features import user_mappings
 from tests.lib.plans import BASE, findings, site, spec
 
 ONE = [{"containerID": 0, "hostID": 1000, "size": 1}]
@@ -92,4 +92,4 @@ def test_a_user_that_is_not_mapped(user: dict[str, Any], pointers: list[str]) ->
 
 def test_nothing_is_left_to_the_init() -> None:
     document = spec(linux__namespaces=USER, linux__uidMappings=ONE, linux__gidMappings=ONE)
-    assert list(users.plan(document, site())) == []
+    assert list(user_mappings.plan(document, site())) == []

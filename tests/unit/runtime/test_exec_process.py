@@ -1,4 +1,4 @@
-"""pyruntime/runtime/newcomer.py: the config's process, changed by flags or given by a file."""
+"""pyruntime/runtime/exec_process.py: the config's process, changed by flags or given by a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from pyruntime import errors
 from pyruntime.lib.log import Log
-from pyruntime.runtime.newcomer import ExecRequest, config_for
+from pyruntime.runtime.exec_process import ExecRequest, config_for
 
 CONFIG: dict[str, Any] = {
     "ociVersion": "1.0.2",
