@@ -14,7 +14,7 @@ from pathlib import Path
 
 from conformance import catalogue, known, runner, runtimes
 from conformance.compare import compare
-from tests.lib import apart, programs
+from tests.lib import private_mounts, programs
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -47,7 +47,7 @@ def prepared(runtime_words: str) -> runtimes.Runtime:
         raise runtimes.RuntimeProblem("the tests make containers: run them as root")
     programs.inside()
     runtime = runtimes.choose(runtime_words)
-    apart.enter()
+    private_mounts.enter()
     runtimes.suit(runtime)
     return runtime
 

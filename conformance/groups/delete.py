@@ -11,7 +11,7 @@ from conformance.place import Place
 from tests.lib import leaks
 from tests.lib.bundle import Bundle
 from tests.lib.hierarchies import joined
-from tests.lib.spaces import SUBORDINATE, Keeper, map_users
+from tests.lib.namespaces import SUBORDINATE, Keeper, map_users
 
 GROUP = "delete-leaves-nothing"
 

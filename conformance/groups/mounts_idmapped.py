@@ -11,7 +11,7 @@ from conformance.claims import equal, not_created
 from conformance.place import Place
 from tests.lib import kernel
 from tests.lib.bundle import Bundle
-from tests.lib.spaces import SUBORDINATE, Map, map_users
+from tests.lib.namespaces import SUBORDINATE, Map, map_users
 
 GROUP = "mounts"
 OVERFLOW = 65534

@@ -8,7 +8,7 @@ from conformance.catalogue import test
 from conformance.claims import differs, equal, not_created
 from conformance.place import Place
 from tests.lib.bundle import Bundle
-from tests.lib.spaces import FILES, SUBORDINATE, Keeper, map_users
+from tests.lib.namespaces import FILES, SUBORDINATE, Keeper, map_users
 
 GROUP = "namespaces"
 KINDS = tuple(FILES)

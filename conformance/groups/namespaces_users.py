@@ -8,8 +8,8 @@ import time
 from conformance.catalogue import test
 from conformance.claims import equal, holds, not_created, skip
 from conformance.place import Place
+from tests.lib.namespaces import Map, map_users, parse_map
 from tests.lib.patience import scaled
-from tests.lib.spaces import Map, map_users, parse_map
 
 GROUP = "namespaces"
 MAPS = (Map(0, 200000, 1000), Map(5000, 300000, 7))

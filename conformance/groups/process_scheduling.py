@@ -9,7 +9,7 @@ from conformance import scheduling
 from conformance.catalogue import test
 from conformance.claims import equal, not_created, not_started, skip
 from conformance.place import Place
-from tests.lib import execs
+from tests.lib import exec_calls
 from tests.lib.bundle import Bundle
 
 GROUP = "process"
@@ -151,7 +151,7 @@ def affinity(place: Place, entry: dict[str, str]) -> list[int]:
     with place.container(bundle) as box:
         box.live()
         box.expect("pause")
-        cpus: list[int] = execs.report(box).affinity
+        cpus: list[int] = exec_calls.report(box).affinity
     return cpus
 
 

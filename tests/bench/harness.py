@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import figures as figures_module
-from tests.bench import lifecycle, runtimes, scale, sights, stopwatch, targets
+from tests.bench import lifecycle, runtimes, same_container, scale, stopwatch, targets
 from tests.bench.bundles import KINDS, Bundles
 from tests.bench.figures import Figures
 from tests.bench.lifecycle import Pair
@@ -79,13 +79,14 @@ def same_sights(kind: str, bundles: Bundles, found: list[Runtime]) -> list[str]:
     """What makes the containers of the runtime under test differ from those of a reference."""
     bundle = bundles.make(kind, "sight", ["/reporter", "report"])
     seen = {
-        each.name: sights.look(each, bundle, f"{bundles.cgroup}-{kind}-sight") for each in found
+        each.name: same_container.look(each, bundle, f"{bundles.cgroup}-{kind}-sight")
+        for each in found
     }
     first, *references = found
     problems: list[str] = []
     for other in references:
         mine, theirs = seen[first.name], seen[other.name]
-        different, explained = sights.compare(kind, first.name, other.name, mine, theirs)
+        different, explained = same_container.compare(kind, first.name, other.name, mine, theirs)
         counts = f"{explained} known and {len(different)} unknown differences to {other.name}"
         say(f"{kind}: {len(mine)} sights, {counts}")
         problems += different

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from tests.engines import image
-from tests.lib import programs, stage
+from tests.lib import fixtures, programs
 from tests.lib.patience import scaled
 
 PATIENCE_S = scaled(60)
@@ -67,7 +67,7 @@ def remove_groups(parent: str) -> None:
     """Engines leave their parent group; only rmdir is used, so nothing that is in use can go. What they start for
     tidying up may still be there for a moment."""
     deadline = time.monotonic() + PATIENCE_S
-    for hierarchy in [CGROUPS] if stage.cgroup_layout() == "v2" else CGROUPS.iterdir():
+    for hierarchy in [CGROUPS] if fixtures.cgroup_layout() == "v2" else CGROUPS.iterdir():
         for directory, _, _ in os.walk(hierarchy / parent, topdown=False):
             while not _removed(directory):
                 assert time.monotonic() < deadline, f"{directory} is still in use"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.engines.engine import Containerd
-from tests.lib.stage import cgroup_layout
+from tests.lib.fixtures import cgroup_layout
 from tests.lib.units import group_of, is_loaded, needs_systemd, show
 
 pytestmark = needs_systemd

@@ -11,7 +11,7 @@ import pytest
 from tests.engines import image
 from tests.engines.engine import Podman
 from tests.lib import programs
-from tests.lib.stage import cgroup_layout
+from tests.lib.fixtures import cgroup_layout
 
 TINY = image.NAME
 # The files that hold them, and what 512 shares are there: on v2 by the old line or the new curve.

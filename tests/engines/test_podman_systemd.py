@@ -8,7 +8,7 @@ import pytest
 
 from tests.engines import image
 from tests.engines.engine import Podman
-from tests.lib.stage import cgroup_layout
+from tests.lib.fixtures import cgroup_layout
 from tests.lib.units import needs_systemd, show, systemctl
 
 pytestmark = needs_systemd

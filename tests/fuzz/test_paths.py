@@ -34,7 +34,7 @@ from pyruntime.plan.step import (
 )
 from pyruntime.plan.tape import Tape
 from tests.fuzz.budget import explore
-from tests.lib.stagehand import HANDED, RAN_OUT, play
+from tests.lib.tape_runner import HANDED, RAN_OUT, play
 
 AT_EMPTY_PATH, STATX_INO, INODE = 0x1000, 0x100, 32
 MOST_LINKS = 40

@@ -31,7 +31,7 @@ from pyruntime.plan.tape import Tape
 from tests.fuzz import budget
 from tests.lib import plans, tapefuzz
 from tests.lib.programs import PROJECT
-from tests.lib.stagehand import SOURCE
+from tests.lib.tape_runner import SOURCE
 
 HERE = PROJECT / "tests/fuzz/native"
 BUILD = PROJECT / "build/fuzz"

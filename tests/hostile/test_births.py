@@ -12,8 +12,8 @@ import pytest
 from tests.hostile.test_joining import Call, trace
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
-from tests.lib.person import own, place
-from tests.lib.spaces import SUBORDINATE, map_users
+from tests.lib.namespaces import SUBORDINATE, map_users
+from tests.lib.ordinary_user import own, place
 
 # What makes a descriptor, and the word without which it may not.
 WORDS = {

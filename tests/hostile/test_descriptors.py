@@ -11,8 +11,8 @@ import pytest
 from tests.lib import hostile, leaks
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
-from tests.lib.person import own
-from tests.lib.spaces import SUBORDINATE, map_users
+from tests.lib.namespaces import SUBORDINATE, map_users
+from tests.lib.ordinary_user import own
 from tests.lib.tripwire import Tripwire
 
 

@@ -17,7 +17,7 @@ from tests.hostile.test_descriptors import NUMBERS, PLACES, leak
 from tests.lib import hostile, programs
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
-from tests.lib.execs import Background, Detached, attached, inside, process_file, running
+from tests.lib.exec_calls import Background, Detached, attached, inside, process_file, running
 from tests.lib.tripwire import Tripwire
 
 

@@ -16,8 +16,8 @@ import pytest
 from tests.lib import programs
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
-from tests.lib.person import Person, PersonBox, own, rootless
-from tests.lib.spaces import SUBORDINATE, Keeper, map_users
+from tests.lib.namespaces import SUBORDINATE, Keeper, map_users
+from tests.lib.ordinary_user import Person, PersonBox, own, rootless
 
 FIRST = SUBORDINATE[0].host
 CAPABILITIES = ("CAP_DAC_OVERRIDE", "CAP_SETUID", "CAP_KILL")

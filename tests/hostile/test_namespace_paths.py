@@ -12,8 +12,8 @@ from tests.lib import kernel
 from tests.lib.box import Box, refused
 from tests.lib.bundle import Bundle
 from tests.lib.hostile import Swapping
-from tests.lib.person import Person, PersonBox, rootless
-from tests.lib.spaces import FILES, SUBORDINATE, Keeper, inode, map_users
+from tests.lib.namespaces import FILES, SUBORDINATE, Keeper, inode, map_users
+from tests.lib.ordinary_user import Person, PersonBox, rootless
 
 
 def fifo(path: Path) -> str:

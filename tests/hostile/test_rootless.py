@@ -13,7 +13,7 @@ import pytest
 
 from tests.lib import hostile
 from tests.lib.bundle import Bundle
-from tests.lib.person import Person, PersonBox, own, rootless
+from tests.lib.ordinary_user import Person, PersonBox, own, rootless
 from tests.lib.tripwire import Tripwire
 
 NODES = ("null", "zero", "full", "random", "urandom", "tty")

@@ -17,8 +17,8 @@ from tests.lib import programs
 from tests.lib.box import Box, Outcome
 from tests.lib.bundle import Bundle
 from tests.lib.facts import Facts
-from tests.lib.person import Person, PersonBox, known, own, place
-from tests.lib.spaces import SUBORDINATE, Map, map_users
+from tests.lib.namespaces import SUBORDINATE, Map, map_users
+from tests.lib.ordinary_user import Person, PersonBox, known, own, place
 
 PERSON = Person()
 MAPS: dict[str, tuple[Map, ...]] = {"root": (), "user": SUBORDINATE, "rootless": PERSON.maps}

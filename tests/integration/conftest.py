@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.lib.fixtures import bundle, excuse, keyrings, nothing_leaks, stage
 from tests.lib.groups import maker
-from tests.lib.person import mapped, person, where
-from tests.lib.stage import bundle, excuse, keyrings, nothing_leaks, stage
+from tests.lib.ordinary_user import mapped, person, where
 
 __all__ = ["bundle", "keyrings", "maker", "mapped", "nothing_leaks", "person", "stage", "where"]
 

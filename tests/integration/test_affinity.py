@@ -12,9 +12,9 @@ import pytest
 
 from tests.lib.box import refused, report
 from tests.lib.bundle import Bundle
-from tests.lib.execs import attached, process_file, running
-from tests.lib.execs import refused as exec_refused
-from tests.lib.execs import report as exec_report
+from tests.lib.exec_calls import attached, process_file, running
+from tests.lib.exec_calls import refused as exec_refused
+from tests.lib.exec_calls import report as exec_report
 
 pytestmark = [
     pytest.mark.covers("process.execCPUAffinity.initial", "process.execCPUAffinity.final"),

@@ -15,12 +15,12 @@ import pytest
 from tests.lib import hostile
 from tests.lib.box import Box, Outcome, refused, run
 from tests.lib.bundle import Bundle
-from tests.lib.execs import Background, Detached, attached, inside, process_file, running
-from tests.lib.execs import refused as exec_refused
+from tests.lib.exec_calls import Background, Detached, attached, inside, process_file, running
+from tests.lib.exec_calls import refused as exec_refused
+from tests.lib.namespaces import map_users
+from tests.lib.ordinary_user import Person, PersonBox
 from tests.lib.patience import deadline as scaled_deadline
-from tests.lib.person import Person, PersonBox
 from tests.lib.programs import runtime_name
-from tests.lib.spaces import map_users
 from tests.lib.tripwire import Tripwire
 
 ENABLED = Path("/sys/module/apparmor/parameters/enabled")

@@ -12,7 +12,7 @@ from tests.integration.test_bind_options import OPPOSITES, WORDS, guard, restric
 from tests.lib import kernel, programs
 from tests.lib.box import refused, report
 from tests.lib.bundle import Bundle
-from tests.lib.person import Person, PersonBox, rootless
+from tests.lib.ordinary_user import Person, PersonBox, rootless
 
 pytestmark = pytest.mark.covers("mounts.options")
 

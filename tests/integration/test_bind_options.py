@@ -15,7 +15,7 @@ from tests.lib import kernel, programs
 from tests.lib.box import Box, refused, report, run
 from tests.lib.bundle import Bundle
 from tests.lib.facts import Mount
-from tests.lib.person import Person, PersonBox, rootless
+from tests.lib.ordinary_user import Person, PersonBox, rootless
 
 pytestmark = pytest.mark.covers("mounts.options")
 

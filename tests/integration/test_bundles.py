@@ -16,8 +16,8 @@ from tests.lib import programs
 from tests.lib.box import Box, unique_id
 from tests.lib.bundle import Bundle
 from tests.lib.console import OwnTerminal
+from tests.lib.ordinary_user import Person, known, own
 from tests.lib.patience import scaled
-from tests.lib.person import Person, known, own
 
 NAMES = ["hello", "shell", "service", "hooks", "rootless"]
 

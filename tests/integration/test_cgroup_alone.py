@@ -18,7 +18,7 @@ from tests.lib import facts, kernel, leaks
 from tests.lib.box import Box, Stream
 from tests.lib.bundle import Bundle
 from tests.lib.groups import V2, hierarchies
-from tests.lib.spaces import Map, map_users
+from tests.lib.namespaces import Map, map_users
 
 UNIFIED = hierarchies().get("")
 TOP = Path("/sys/fs/cgroup")

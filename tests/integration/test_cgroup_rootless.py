@@ -15,8 +15,8 @@ from tests.lib import facts
 from tests.lib.box import Box, Stream, unique_id
 from tests.lib.bundle import Bundle
 from tests.lib.groups import V2, hierarchies, joined, places, read_value
-from tests.lib.person import Person, PersonBox, known
-from tests.lib.spaces import map_users
+from tests.lib.namespaces import map_users
+from tests.lib.ordinary_user import Person, PersonBox, known
 
 SENTENCE = "rootless needs no limits + no cgrouppath when no permission is granted for cgroups"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.lib import forgetful, programs
+from tests.lib import programs, property_dropper
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "schema"))
@@ -54,8 +54,8 @@ CLAIMS = claims()
 def test_there_are_claims() -> None:
     assert len(CLAIMS) > 80
     document = {"a": [{"b": 1, "c": 2}, {"b": 3}], "d": {"e": 4}}
-    forgetful.forget(document, ["a", "*", "b"])
-    forgetful.forget(document, ["d", "e", "f"])
+    property_dropper.forget(document, ["a", "*", "b"])
+    property_dropper.forget(document, ["d", "e", "f"])
     assert document == {"a": [{"c": 2}, {}], "d": {"e": 4}}
 
 
@@ -64,7 +64,7 @@ def test_there_are_claims() -> None:
 @pytest.mark.parametrize("path", CLAIMS)
 def test_ignoring_it_is_noticed(tmp_path: Path, path: str) -> None:
     runtime = tmp_path / "pyruntime"
-    script = Path(forgetful.__file__)
+    script = Path(property_dropper.__file__)
     runtime.write_text(f'#!/bin/sh\nexec {sys.executable} -I {script} "$@"\n')
     runtime.chmod(0o755)
     (real,) = programs.runtime_command()

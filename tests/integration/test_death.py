@@ -13,8 +13,8 @@ import pytest
 from tests.lib import kernel
 from tests.lib.box import Box, Stream
 from tests.lib.bundle import Bundle
+from tests.lib.ordinary_user import Person, PersonBox, rootless
 from tests.lib.patience import deadline
-from tests.lib.person import Person, PersonBox, rootless
 
 
 class HiddenBox(PersonBox):

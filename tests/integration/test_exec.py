@@ -11,7 +11,7 @@ import pytest
 from tests.lib import leaks
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
-from tests.lib.execs import Background, Detached, attached, inside, refused, report, running
+from tests.lib.exec_calls import Background, Detached, attached, inside, refused, report, running
 from tests.lib.groups import V2, group_of
 
 

@@ -10,7 +10,7 @@ from pyruntime.cgroup import detect
 from tests.lib import facts
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
-from tests.lib.execs import Detached, attached, refused, running
+from tests.lib.exec_calls import Detached, attached, refused, running
 
 LAYOUT = detect.layout()
 pytestmark = pytest.mark.skipif(LAYOUT.mode == "v2", reason="names controllers; v2 alone has none")

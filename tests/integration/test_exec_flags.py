@@ -13,7 +13,7 @@ import pytest
 
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
-from tests.lib.execs import Detached, attached, inside, refused, report, running
+from tests.lib.exec_calls import Detached, attached, inside, refused, report, running
 
 SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
 SOME = ["CAP_CHOWN", "CAP_KILL"]

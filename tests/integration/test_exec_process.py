@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.lib.bundle import Bundle
-from tests.lib.execs import Background, Detached, attached, process_file, refused, running
+from tests.lib.exec_calls import Background, Detached, attached, process_file, refused, running
 
 PROCESS: dict[str, Any] = {
     "args": ["/inside", "report"],

@@ -13,7 +13,7 @@ import pytest
 from tests.lib import leaks, programs
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
-from tests.lib.execs import Background, attached, inside, refused, running
+from tests.lib.exec_calls import Background, attached, inside, refused, running
 from tests.lib.groups import group_of
 from tests.lib.patience import deadline as scaled_deadline
 

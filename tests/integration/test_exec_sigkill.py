@@ -18,7 +18,7 @@ import pytest
 from tests.lib import leaks, programs
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
-from tests.lib.execs import inside, running
+from tests.lib.exec_calls import inside, running
 from tests.lib.groups import group_of
 from tests.lib.killing import KILLED, PATIENCE, killer
 

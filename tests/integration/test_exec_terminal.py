@@ -13,7 +13,7 @@ from tests.lib import leaks, programs
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
 from tests.lib.console import ConsoleSocket, OwnTerminal
-from tests.lib.execs import Detached, attached, process_file, refused, running
+from tests.lib.exec_calls import Detached, attached, process_file, refused, running
 from tests.lib.facts import Facts, parse_lines
 from tests.lib.patience import scaled
 

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.test_caller import STATES
 from tests.lib.box import Outcome, report, run
 from tests.lib.bundle import Bundle
-from tests.lib.execs import attached, inside, running
+from tests.lib.exec_calls import attached, inside, running
 from tests.lib.facts import Facts
 
 CHMOD = {

@@ -15,10 +15,10 @@ import pytest
 from tests.lib import kernel, leaks
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
-from tests.lib.execs import attached, running
+from tests.lib.exec_calls import attached, running
 from tests.lib.facts import Mount, parse_mounts
-from tests.lib.person import own, place
-from tests.lib.spaces import SUBORDINATE, map_users
+from tests.lib.namespaces import SUBORDINATE, map_users
+from tests.lib.ordinary_user import own, place
 
 
 def open_three(path: Path) -> Callable[[], None]:

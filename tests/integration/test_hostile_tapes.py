@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.lib import programs, stagehand
+from tests.lib import programs, tape_runner
 
 # The project may stand where an ordinary user cannot go: /media shows it to him.
 STAGE = """
@@ -37,7 +37,7 @@ def fuzzed(seed: int, count: int) -> dict[str, Any]:
         beneath_project(sys.executable),
         str(seed),
         str(count),
-        beneath_project(str(stagehand.init())),
+        beneath_project(str(tape_runner.init())),
     ]
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", STAGE, "sh", str(programs.PROJECT), SCRIPT, *words],

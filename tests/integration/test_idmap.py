@@ -17,8 +17,8 @@ from tests.lib import idmapping, kernel, programs
 from tests.lib.box import Box, Outcome, refused, run
 from tests.lib.bundle import Bundle
 from tests.lib.killing import Victim
-from tests.lib.person import Person, PersonBox, own, rootless
-from tests.lib.spaces import SUBORDINATE, Keeper, Map, map_users
+from tests.lib.namespaces import SUBORDINATE, Keeper, Map, map_users
+from tests.lib.ordinary_user import Person, PersonBox, own, rootless
 
 pytestmark = pytest.mark.covers("mounts.uidMappings", "mounts.gidMappings")
 

@@ -17,7 +17,7 @@ import pytest
 from tests.lib import leaks, programs
 from tests.lib.box import unique_id
 from tests.lib.bundle import Bundle
-from tests.lib.execs import running
+from tests.lib.exec_calls import running
 from tests.lib.patience import deadline, scaled
 
 ENDING = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"]

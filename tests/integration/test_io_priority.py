@@ -6,9 +6,9 @@ import pytest
 
 from tests.lib.box import refused, report
 from tests.lib.bundle import Bundle
-from tests.lib.execs import attached, process_file, running
-from tests.lib.execs import report as exec_report
-from tests.lib.person import Person, PersonBox, rootless
+from tests.lib.exec_calls import attached, process_file, running
+from tests.lib.exec_calls import report as exec_report
+from tests.lib.ordinary_user import Person, PersonBox, rootless
 
 pytestmark = pytest.mark.covers("process.ioPriority.class", "process.ioPriority.priority")
 

@@ -13,9 +13,9 @@ import pytest
 from tests.integration.test_apparmor import ENABLED
 from tests.lib.box import refused, report
 from tests.lib.bundle import Bundle
-from tests.lib.execs import refused as exec_refused
-from tests.lib.execs import report as exec_report
-from tests.lib.execs import running
+from tests.lib.exec_calls import refused as exec_refused
+from tests.lib.exec_calls import report as exec_report
+from tests.lib.exec_calls import running
 from tests.lib.programs import runtime_name
 
 no_apparmor = pytest.mark.skipif(

@@ -10,7 +10,7 @@ import pytest
 from tests.lib import programs
 from tests.lib.box import Box, unique_id
 from tests.lib.bundle import Bundle
-from tests.lib.person import Person, rootless
+from tests.lib.ordinary_user import Person, rootless
 
 SYSCTL = Path("/proc/sys/vm/memfd_noexec")
 # The value is a pid namespace's own, and may only be raised.

@@ -13,9 +13,9 @@ import pytest
 
 from tests.lib.box import Box, refused, report
 from tests.lib.bundle import Bundle
-from tests.lib.execs import report as exec_report
-from tests.lib.execs import running
-from tests.lib.person import Person, PersonBox, rootless
+from tests.lib.exec_calls import report as exec_report
+from tests.lib.exec_calls import running
+from tests.lib.ordinary_user import Person, PersonBox, rootless
 
 pytestmark = [
     pytest.mark.covers(

@@ -10,7 +10,7 @@ import pytest
 from tests.lib import kernel, programs
 from tests.lib.box import Box, refused, report, run
 from tests.lib.bundle import Bundle
-from tests.lib.person import Person, PersonBox, rootless
+from tests.lib.ordinary_user import Person, PersonBox, rootless
 
 pytestmark = pytest.mark.covers("mounts.destination", "mounts.source", "mounts.type")
 

@@ -12,7 +12,7 @@ import pytest
 from tests.lib import kernel
 from tests.lib.box import Box, refused, report, run
 from tests.lib.bundle import Bundle
-from tests.lib.person import PersonBox, rootless
+from tests.lib.ordinary_user import PersonBox, rootless
 
 pytestmark = pytest.mark.covers(
     "mounts.destination", "mounts.source", "mounts.type", "mounts.options"

@@ -19,8 +19,8 @@ from tests.lib import facts, kernel
 from tests.lib.box import Box, Outcome, refused
 from tests.lib.bundle import Bundle
 from tests.lib.facts import Facts
-from tests.lib.person import Person, PersonBox, known, own, place
-from tests.lib.spaces import FILES, SUBORDINATE, Keeper, Map, inode, map_users, parse_map
+from tests.lib.namespaces import FILES, SUBORDINATE, Keeper, Map, inode, map_users, parse_map
+from tests.lib.ordinary_user import Person, PersonBox, known, own, place
 
 pytestmark = pytest.mark.covers(
     "linux.namespaces.type", "linux.namespaces.path", "linux.uidMappings", "linux.gidMappings"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.lib.box import Box, refused, report
 from tests.lib.bundle import Bundle
-from tests.lib.stage import cgroup_layout
+from tests.lib.fixtures import cgroup_layout
 
 pytestmark = pytest.mark.covers("linux.namespaces.type", "linux.namespaces.path")
 

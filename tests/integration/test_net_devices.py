@@ -13,8 +13,8 @@ from tests.lib.box import Box, refused
 from tests.lib.bundle import Bundle
 from tests.lib.devices import Device, ip, names, seen
 from tests.lib.killing import Victim
-from tests.lib.person import Person, PersonBox, own, place
-from tests.lib.spaces import SUBORDINATE, Keeper, map_users
+from tests.lib.namespaces import SUBORDINATE, Keeper, map_users
+from tests.lib.ordinary_user import Person, PersonBox, own, place
 
 pytestmark = pytest.mark.covers("linux.netDevices")
 

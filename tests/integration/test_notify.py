@@ -19,9 +19,9 @@ import pytest
 from tests.lib import kernel
 from tests.lib.box import Box, Outcome
 from tests.lib.bundle import Bundle
-from tests.lib.person import Person, PersonBox, known, own, place
+from tests.lib.namespaces import SUBORDINATE, map_users
+from tests.lib.ordinary_user import Person, PersonBox, known, own, place
 from tests.lib.sdnotify import PATH, READY, Manager
-from tests.lib.spaces import SUBORDINATE, map_users
 
 UNFINISHED: list[subprocess.Popen[bytes]] = []
 

@@ -10,7 +10,7 @@ import pytest
 from tests.lib import programs
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
-from tests.lib.person import Person, PersonBox, known
+from tests.lib.ordinary_user import Person, PersonBox, known
 
 pytestmark = pytest.mark.skipif(
     programs.runtime_name() in ("runc", "crun"), reason="a verb of pyruntime's own"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
-from tests.lib.execs import Detached
+from tests.lib.exec_calls import Detached
 
 PS = pytest.mark.skipif(not shutil.which("ps"), reason="the host has no ps")
 

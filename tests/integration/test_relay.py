@@ -20,7 +20,7 @@ from tests.lib import programs
 from tests.lib.box import Box
 from tests.lib.bundle import Bundle
 from tests.lib.console import OwnTerminal
-from tests.lib.execs import running
+from tests.lib.exec_calls import running
 from tests.lib.patience import scaled
 
 

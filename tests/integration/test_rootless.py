@@ -20,8 +20,8 @@ import pytest
 from tests.lib import programs
 from tests.lib.box import Outcome
 from tests.lib.bundle import CAPABILITIES, Bundle
-from tests.lib.person import PLACE, Person, PersonBox, known, own, rootless
-from tests.lib.spaces import Map, map_users, parse_map
+from tests.lib.namespaces import Map, map_users, parse_map
+from tests.lib.ordinary_user import PLACE, Person, PersonBox, known, own, rootless
 
 pytestmark = pytest.mark.covers("linux.uidMappings", "linux.gidMappings")
 

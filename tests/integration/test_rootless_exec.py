@@ -10,8 +10,8 @@ import pytest
 
 from tests.lib import facts
 from tests.lib.bundle import Bundle
-from tests.lib.person import Person, PersonBox
-from tests.lib.spaces import inode, map_users, parse_map
+from tests.lib.namespaces import inode, map_users, parse_map
+from tests.lib.ordinary_user import Person, PersonBox
 
 pytestmark = pytest.mark.covers("linux.uidMappings", "linux.gidMappings")
 

@@ -12,8 +12,8 @@ import pytest
 from tests.lib import kernel
 from tests.lib.box import Box, Outcome
 from tests.lib.bundle import Bundle
-from tests.lib.person import Person, PersonBox
-from tests.lib.spaces import Map, map_users, parse_map
+from tests.lib.namespaces import Map, map_users, parse_map
+from tests.lib.ordinary_user import Person, PersonBox
 
 pytestmark = pytest.mark.covers("linux.uidMappings", "linux.gidMappings")
 

@@ -12,8 +12,8 @@ import pytest
 
 from tests.lib import programs
 from tests.lib.bundle import Bundle
-from tests.lib.person import PLACE, Person, PersonBox, own
-from tests.lib.spaces import map_users
+from tests.lib.namespaces import map_users
+from tests.lib.ordinary_user import PLACE, Person, PersonBox, own
 
 OTHER = Person(uid=54323, name="other", first=300000)
 

@@ -13,8 +13,8 @@ import pytest
 from tests.lib import programs
 from tests.lib.box import Outcome
 from tests.lib.bundle import CAPABILITIES, PRIVILEGES, Bundle
-from tests.lib.person import Person, PersonBox, own
-from tests.lib.spaces import Map, map_users, parse_map
+from tests.lib.namespaces import Map, map_users, parse_map
+from tests.lib.ordinary_user import Person, PersonBox, own
 
 pytestmark = pytest.mark.covers("linux.uidMappings", "linux.gidMappings")
 

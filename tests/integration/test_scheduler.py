@@ -13,12 +13,12 @@ import pytest
 
 from tests.lib.box import Box, refused, report
 from tests.lib.bundle import Bundle
-from tests.lib.execs import attached, process_file, running
-from tests.lib.execs import refused as exec_refused
-from tests.lib.execs import report as exec_report
+from tests.lib.exec_calls import attached, process_file, running
+from tests.lib.exec_calls import refused as exec_refused
+from tests.lib.exec_calls import report as exec_report
 from tests.lib.facts import Facts
-from tests.lib.person import Person, PersonBox, rootless
-from tests.lib.spaces import Keeper
+from tests.lib.namespaces import Keeper
+from tests.lib.ordinary_user import Person, PersonBox, rootless
 
 pytestmark = pytest.mark.covers(
     "process.scheduler.policy",

@@ -16,10 +16,10 @@ import pytest
 from tests.lib.agent import Agent
 from tests.lib.box import Box, Outcome, refused, run
 from tests.lib.bundle import Bundle
-from tests.lib.execs import attached, inside, running
+from tests.lib.exec_calls import attached, inside, running
+from tests.lib.namespaces import map_users
+from tests.lib.ordinary_user import Person, PersonBox
 from tests.lib.patience import scaled
-from tests.lib.person import Person, PersonBox
-from tests.lib.spaces import map_users
 
 pytestmark = pytest.mark.covers("linux.seccomp.listenerPath", "linux.seccomp.listenerMetadata")
 

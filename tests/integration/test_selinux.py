@@ -14,7 +14,7 @@ import pytest
 
 from tests.lib.box import Box, refused, run
 from tests.lib.bundle import Bundle
-from tests.lib.execs import Detached, attached, inside, process_file, running
+from tests.lib.exec_calls import Detached, attached, inside, process_file, running
 
 CURRENT = Path("/proc/self/attr/current")
 

@@ -13,8 +13,8 @@ import pytest
 
 from tests.lib.bundle import Bundle
 from tests.lib.killing import Intruder, Undertaker, Victim
-from tests.lib.person import own, place
-from tests.lib.spaces import SUBORDINATE, map_users
+from tests.lib.namespaces import SUBORDINATE, map_users
+from tests.lib.ordinary_user import own, place
 
 SEED = 20261124
 STRIDE = 17

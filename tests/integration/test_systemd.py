@@ -11,8 +11,8 @@ from tests.lib.box import Box, unique_id
 from tests.lib.bundle import Bundle
 from tests.lib.groups import V2, hierarchies
 from tests.lib.killing import Victim
-from tests.lib.person import Person, PersonBox, own, rootless
-from tests.lib.spaces import map_users
+from tests.lib.namespaces import map_users
+from tests.lib.ordinary_user import Person, PersonBox, own, rootless
 from tests.lib.units import (
     PREFIX,
     RUNNING,

@@ -16,8 +16,8 @@ from tests.lib import programs
 from tests.lib.box import Box, refused, report
 from tests.lib.bundle import Bundle
 from tests.lib.facts import Facts, parse_lines
-from tests.lib.person import Person, PersonBox, own, rootless
-from tests.lib.spaces import SUBORDINATE, Keeper, inode, map_users
+from tests.lib.namespaces import SUBORDINATE, Keeper, inode, map_users
+from tests.lib.ordinary_user import Person, PersonBox, own, rootless
 
 pytestmark = pytest.mark.covers(
     "linux.namespaces.type",

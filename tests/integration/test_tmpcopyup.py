@@ -12,9 +12,9 @@ import pytest
 
 from tests.lib.box import Box, refused, run
 from tests.lib.bundle import Bundle
+from tests.lib.namespaces import SUBORDINATE
+from tests.lib.ordinary_user import Person, PersonBox, own, rootless
 from tests.lib.patience import since
-from tests.lib.person import Person, PersonBox, own, rootless
-from tests.lib.spaces import SUBORDINATE
 
 pytestmark = pytest.mark.covers("mounts.options")
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.lib.box import Box, refused, report
 from tests.lib.bundle import Bundle
-from tests.lib.person import Person, PersonBox, own, rootless
-from tests.lib.spaces import SUBORDINATE, Keeper, Map, map_users, parse_map
+from tests.lib.namespaces import SUBORDINATE, Keeper, Map, map_users, parse_map
+from tests.lib.ordinary_user import Person, PersonBox, own, rootless
 
 pytestmark = pytest.mark.covers(
     "linux.namespaces.type",

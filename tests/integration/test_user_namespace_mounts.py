@@ -17,8 +17,8 @@ from tests.lib import kernel, programs
 from tests.lib.box import Box, refused, report, run
 from tests.lib.bundle import Bundle
 from tests.lib.facts import Facts
-from tests.lib.person import Person, PersonBox, own, rootless
-from tests.lib.spaces import SUBORDINATE, Keeper, Map, inode, map_users, parse_map
+from tests.lib.namespaces import SUBORDINATE, Keeper, Map, inode, map_users, parse_map
+from tests.lib.ordinary_user import Person, PersonBox, own, rootless
 
 pytestmark = pytest.mark.covers("linux.namespaces.type", "linux.uidMappings", "linux.gidMappings")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyruntime.kernel.native import lib
 from pyruntime.plan.step import CLONE, HOOK, Buffer, Pointers, builtin, sys
-from tests.lib.stagehand import SOCKET, play
+from tests.lib.tape_runner import SOCKET, play
 
 ENOSYS, EINVAL = 38, 22
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lib.kernel import AT_FDCWD, check, libc
-from tests.lib.spaces import Keeper
+from tests.lib.namespaces import Keeper
 
 NR_OPEN_TREE, NR_MOVE_MOUNT, NR_MOUNT_SETATTR = 428, 429, 442  # the same everywhere
 OPEN_TREE_CLONE, AT_EMPTY_PATH, MOUNT_ATTR_IDMAP = 1, 0x1000, 0x100000

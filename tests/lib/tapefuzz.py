@@ -46,7 +46,7 @@ from pyruntime.plan.step import sys as call
 from pyruntime.plan.tape import Tape
 from tests.lib import tapes
 from tests.lib.patience import scaled
-from tests.lib.stagehand import REPORT, SOCKET, START, Stagehand
+from tests.lib.tape_runner import REPORT, SOCKET, START, Stagehand
 
 QUICK, SLOW = 0.5, scaled(2.0)
 SYSCALL = 0

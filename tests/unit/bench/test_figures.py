@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import figures as figures_module
-from tests.bench import profiles, sights, targets
+from tests.bench import profiles, same_container, targets
 from tests.bench.bundles import KINDS, Bundles
 from tests.bench.figures import Figures
 from tests.bench.stopwatch import Cost
@@ -66,10 +66,10 @@ def test_report_names_every_verb_and_runtime() -> None:
 def test_only_known_differences_are_excused() -> None:
     mine = {"seccomp": "2", "/dev/core": "link", "umask": "18"}
     theirs = {"seccomp": "0", "umask": "18"}
-    unknown, known = sights.compare("default", "crun", "runc", mine, theirs)
+    unknown, known = same_container.compare("default", "crun", "runc", mine, theirs)
     assert known == 1
     assert unknown == ["default: seccomp\n    crun: 2\n    runc: 0"]
-    unknown, known = sights.compare("default", "other", "runc", mine, theirs)
+    unknown, known = same_container.compare("default", "other", "runc", mine, theirs)
     assert (len(unknown), known) == (2, 0)
 
 

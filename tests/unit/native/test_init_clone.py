@@ -11,7 +11,7 @@ import pytest
 from pyruntime.kernel.native import lib
 from pyruntime.plan.step import CLONE, builtin, sys
 from tests.lib.patience import scaled
-from tests.lib.stagehand import ABANDONED, HANDED, RAN_OUT, SOCKET, Stagehand, failure
+from tests.lib.tape_runner import ABANDONED, HANDED, RAN_OUT, SOCKET, Stagehand, failure
 
 EBADMSG = 74
 CLONE_VM = 0x100

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pyruntime.plan.step import COPY, builtin
-from tests.lib.stagehand import HANDED, RAN_OUT, Message, play
+from tests.lib.tape_runner import HANDED, RAN_OUT, Message, play
 
 ELOOP, ENOTDIR = 40, 20
 

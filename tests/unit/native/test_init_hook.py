@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pyruntime.plan.step import HOOK, SYNC, Buffer, Pointers, builtin
-from tests.lib.stagehand import (
+from tests.lib.tape_runner import (
     FAILED,
     HANDED,
     RAN_OUT,

@@ -9,7 +9,7 @@ import pytest
 
 from pyruntime.kernel.native import lib
 from pyruntime.plan.step import EXEC, HOME, LOOKUP, Buffer, Pointers, builtin, sys
-from tests.lib.stagehand import HANDED, REPORT, failure, play
+from tests.lib.tape_runner import HANDED, REPORT, failure, play
 
 ENOENT, EACCES, ENOTDIR, EISDIR, ENAMETOOLONG, EBADMSG = 2, 13, 20, 21, 36, 74
 SIZE = 256

@@ -23,7 +23,7 @@ from pyruntime.plan.step import (
     sys,
 )
 from pyruntime.plan.tape import Tape
-from tests.lib.stagehand import (
+from tests.lib.tape_runner import (
     FAILED,
     HANDED,
     RAN_OUT,

@@ -26,7 +26,7 @@ from pyruntime.plan.step import (
     sys,
 )
 from tests.lib.programs import PROJECT
-from tests.lib.stagehand import HANDED, RAN_OUT, failure, play
+from tests.lib.tape_runner import HANDED, RAN_OUT, failure, play
 
 ENOENT, EAGAIN, ENOTDIR, ENAMETOOLONG, ELOOP = 2, 11, 20, 36, 40
 AT_EMPTY_PATH, STATX_INO, INODE = 0x1000, 0x100, 32

@@ -10,7 +10,7 @@ import pytest
 
 from pyruntime.kernel.native import lib
 from pyruntime.plan.step import EXEC, SYNC, WAIT, Buffer, Pointers, Reg, assign, builtin, jump, sys
-from tests.lib.stagehand import (
+from tests.lib.tape_runner import (
     ABANDONED,
     FAILED,
     HANDED,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lib.stage import excuse
+from tests.lib.fixtures import excuse
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.lib.facts import Facts, Mount, parse_lines, parse_mounts
-from tests.lib.spaces import SUBORDINATE, map_users
+from tests.lib.namespaces import SUBORDINATE, map_users
 from tests.vm.initramfs.ramdisk import Outcome, Ramdisk
 
 UMOUNT2, SETNS, OPEN, FCHDIR = "166", "308", "2", "81"  # x86-64

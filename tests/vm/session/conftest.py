@@ -13,7 +13,7 @@ import pytest
 
 from tests.lib import kernel, leaks, programs
 from tests.lib.bundle import Bundle
-from tests.lib.spaces import Map
+from tests.lib.namespaces import Map
 
 CGROUPS = Path("/sys/fs/cgroup")
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.lib.box import Box, refused, report, run, unique_id
 from tests.lib.bundle import Bundle
-from tests.lib.spaces import Map, parse_map
+from tests.lib.namespaces import Map, parse_map
 from tests.vm.session.conftest import CGROUPS
 
 MIB = 1 << 20

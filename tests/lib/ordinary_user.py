@@ -19,7 +19,7 @@ import pytest
 from tests.lib import kernel
 from tests.lib.box import Box, Stream
 from tests.lib.bundle import Bundle
-from tests.lib.spaces import SUBORDINATE, Map, map_users
+from tests.lib.namespaces import SUBORDINATE, Map, map_users
 
 PLACE = Path("/mnt")
 """A directory every Linux has, covered with a tmpfs while a place is needed: pytest's own directories are root's alone."""

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from tests.lib import leaks, programs
-from tests.lib.apart import enter
 from tests.lib.bundle import Bundle
 from tests.lib.hierarchies import cgroup_layout
+from tests.lib.private_mounts import enter
 
 __all__ = ["bundle", "cgroup_layout", "enter", "excuse", "keyrings", "nothing_leaks", "stage"]
 
