@@ -87,7 +87,8 @@ def move(cgroup: Cgroup, process: int) -> None:
 
 
 def reach_systemd() -> None:
-    """Before anything has an effect: into the full interpreter, which can talk to systemd; UnsupportedError."""
+    """Re-executes in the full interpreter, which has D-Bus. Must be called before any side effect. Raises UnsupportedError
+    where systemd does not run."""
     from pyruntime.cgroup.systemd import presence
 
     presence.reach()

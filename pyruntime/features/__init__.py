@@ -84,7 +84,7 @@ def _is_set(spec: Config, path: str) -> bool:
 
 
 def reach(spec: Config) -> None:
-    """Before anything has an effect: into the full interpreter, where a feature of this document needs it."""
+    """Re-executes in the full interpreter if a feature of this document needs it. Must be called before any side effect."""
     for name, needs in REGISTRY:
         if name in HEAVY and _wants(spec, needs):
             load(name).reach()

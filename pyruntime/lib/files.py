@@ -52,8 +52,8 @@ def write_atomic(dir_fd: int, name: str, data: bytes, mode: int = 0o600) -> None
 
 
 class Replacement:
-    """What is to be the file `name`, written beside it: a full disk is told now. It takes the name when the block
-    ends, and is gone when that ends by an exception."""
+    """Context manager that replaces the file `name` atomically. The new content is written to a temporary file at once,
+    so that ENOSPC is raised before anything changes; it is renamed into place on success and removed on an exception."""
 
     def __init__(self, dir_fd: int, name: str, data: bytes, mode: int = 0o600) -> None:
         self._dir_fd = dir_fd

@@ -132,7 +132,8 @@ def load(buffer: Any, width: int, out: Reg) -> Instruction:
 def expect(
     source: Any, wanted: Any, width: int = 8, mask: int = -1, errno: int = 0, skip: int = 0
 ) -> Instruction:
-    """`source` (a register, or `width` bytes of a buffer) under `mask` is `wanted`, else `errno`, else skip."""
+    """Compares `source` (a register, or `width` bytes of a buffer) under `mask` with `wanted`. On a mismatch the step fails
+    with `errno`; with errno 0 the next `skip` instructions are skipped instead."""
     return (EXPECT, 0, (source, width, mask, wanted, errno), 0, skip, None, None)
 
 

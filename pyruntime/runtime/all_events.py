@@ -97,7 +97,7 @@ class Crowd:
         self.over = True
 
     def _watch_above(self) -> None:
-        """A directory that is open is not told of as deleted before it is closed: the one above tells."""
+        """inotify reports the deletion of a directory that we hold open only after we close it, so its parent is watched."""
         above = posix.open(
             "..", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC, dir_fd=self.store.fd
         )

@@ -70,9 +70,9 @@ def _check(record: Record, entry: Entry, request: ExecRequest) -> None:
 
 
 def _shared_with_another(pid: int) -> list[str]:
-    """The container's namespaces that are not ours, whatever its config says of them: those it did not ask for are
-    its creator's, and the caller of `exec` may live in others. Two kinds are left out. A container without a mount
-    namespace is told by its root; and a user namespace the config does not name is the payload's own making."""
+    """The container's namespaces that differ from ours, whatever its config says: those it did not ask for are its
+    creator's, and the caller of `exec` may live in others. Two kinds are skipped: without a mount namespace the
+    container is entered by its root directory, and a user namespace that is not in the config was created by the payload."""
     found = []
     for kind in namespaces.FLAGS.keys() - {"mount", "user"}:
         name = namespaces.FILES.get(kind, kind)

@@ -22,10 +22,8 @@ MAX_BYTES = 32 << 20
 
 
 def reach(entry: Entry) -> None:
-    """Before anything has an effect: into the full interpreter, where a holding cannot be released without it.
-
-    A look at the bytes spares most containers the parsing.
-    """
+    """Re-executes in the full interpreter if a holding needs it (systemd, over D-Bus). Must be called before any side
+    effect. The raw bytes are searched, which is cheaper than parsing them."""
     try:
         data = files.read_file("holdings", MAX_BYTES, entry.fd)
     except OSError:

@@ -35,8 +35,8 @@ def exit_code(status: int) -> int:
 def describe_end(pid: int, record: Record, *, joining: bool = False) -> Exception:
     """The error for an init, our child, that is gone without a word. Does not reap it.
 
-    One that was `joining` a container is not the only one its kernel may have killed for memory: only its own
-    SIGKILL is told so.
+    With `joining`, the group's OOM counter may belong to another process: an OOM kill is reported only if the init
+    itself died of SIGKILL.
     """
     result = posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOWAIT)
     who = "the process" if joining else "container init"

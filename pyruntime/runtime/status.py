@@ -34,8 +34,8 @@ def status(record: Record, entry: Entry) -> str:
 
 
 def _is_waiting(record: Record) -> bool:
-    """An ordinary user may not see which program the init is, for it cannot be looked into; of the container's own
-    program he may, if its main thread still runs."""
+    """Whether the process is still our init. EACCES means that it is: the init is not dumpable, so an unprivileged
+    caller can read /proc/PID/exe only of the container's own program, while its main thread runs."""
     try:
         found = proc.exe_of(record["pid"])
     except PermissionError:

@@ -93,7 +93,7 @@ class Store:
                 return
             hint = None
             if not root and self.path == DEFAULT_ROOT and posix.geteuid():
-                hint = "an ordinary user's is beneath XDG_RUNTIME_DIR, which is not set; or give --root"
+                hint = "set XDG_RUNTIME_DIR, or pass --root DIR"
             raise _failed(f"state directory `{self.path}`", error, hint) from error
 
     def create(self, container_id: str) -> Entry:
@@ -166,7 +166,7 @@ def _open_root(path: str, *, own: bool) -> int:
         if not _is_ours(posix.fstat(fd)):
             raise errors.UsageError(
                 f"state directory `{path}`: others than its user may write to it or own it",
-                hint="it decides whom kill and delete hit: choose another --root, or chown and chmod go-w",
+                hint="its files decide which processes kill and delete act on: pass another --root, or chown it and chmod go-w",
             )
         if own and path != DEFAULT_ROOT:
             _check_runtime_directory(path.rpartition("/")[0])

@@ -39,7 +39,7 @@ def check(resources: dict[str, Any], rdt: Any) -> None:
 
 
 def reach(record: Record) -> None:
-    """Before anything has an effect: into the full interpreter, if systemd has to be talked to."""
+    """Re-executes in the full interpreter if D-Bus is needed. Must be called before any side effect."""
     driver.reach_for(record.get("cgroup"))
 
 
