@@ -27,7 +27,9 @@ class Plan:
     def __init__(self, creation: Creation) -> None:
         self.bundle = creation.bundle
         spawn = Step(moments.SPAWN, "/linux/namespaces", _spawn(creation.site), run=_nothing)
-        self.steps = sorted([*creation.steps, spawn], key=lambda step: step.moment)
+        # On cgroup v2 the init is born in its group: the step that joins it has nothing to do.
+        steps = [step for step in creation.steps if step.ops or step.run is not None]
+        self.steps = sorted([*steps, spawn], key=lambda step: step.moment)
         self.descriptors = _descriptors(creation.site)
 
     def lines(self) -> list[str]:
