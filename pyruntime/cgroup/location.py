@@ -32,7 +32,7 @@ def problem(cgroups_path: str) -> str:
 
 
 def inner(cgroups_path: str | None, container_id: str) -> tuple[bool, list[str]]:
-    """(absolute, components) of the path asked for. StepError for one that has a `problem`."""
+    """Returns (absolute, components) of the path. Raises StepError if the path has a `problem`."""
     if not cgroups_path:
         return False, [container_id]
     why = problem(cgroups_path)

@@ -2,7 +2,7 @@
 
 As under runc and crun, the root is bound over its own path first, the mounts are made beneath that bind, and `delete`
 leaves all of it mounted: `umount --recursive --lazy ROOTFS` takes it away. Unlike runc, the host's `/` keeps its
-propagation. A failed create, and `delete --force` of one that was killed, unmount what was made.
+propagation. A create that fails unmounts what it made; after a create that was killed, `delete --force` does.
 
 A holding has this shape: {"kind": "root", "path": the root's path, "mount": the mount's id, "bootId"}.
 """

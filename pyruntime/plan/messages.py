@@ -29,7 +29,7 @@ READY = ord("R")
 SYNC = ord("S")
 """`step` has something for the host to do; `number` is for it."""
 TRACE = ord("T")
-"""A SYNC at which the host does nothing but tell of `step` (--debug)."""
+"""Like SYNC, but the host only logs `step` (--debug)."""
 CLONED = ord("K")
 """`number` is the pid of the clone that goes on."""
 TERMINAL = ord("F")

@@ -100,7 +100,7 @@ def test_signals() -> None:
 
 
 def places(word: str) -> list[str]:
-    """Which fields of Options one option alone changes, but for the one that says that there was one."""
+    """Returns the fields of Options that one option changes. `named`, which most options set, is left out."""
     empty, made = Options([]), Options([word])
     return [
         name

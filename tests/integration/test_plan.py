@@ -40,7 +40,7 @@ def test_it_shows_both_sides_and_does_nothing(bundle: Bundle) -> None:
 
 
 def test_it_is_what_create_does(bundle: Bundle) -> None:
-    """What --debug tells of create's init is in the plan, in that order; after it comes what follows `start`."""
+    """--debug logs the init's steps in the order of the plan; the plan goes on with the steps that follow `start`."""
     with Box(bundle.inside("exit", "0")) as box:
         found = [step for step in steps(box) if step["side"] != "host"]
         wanted = [str(step["text"]).replace("<id>", box.id) for step in found]
